@@ -1,0 +1,5 @@
+"""`python -m mathsynth`."""
+
+from mathsynth.cli import main
+
+main()

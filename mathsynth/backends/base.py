@@ -1,0 +1,142 @@
+"""What a model call is: `Request` in, `Reply` out, and the seam `Backend` between them.
+
+What names a reply in the journals (the request hash, `REQUEST_VERSION` 1):
+
+    in                                              out
+    model name                                      backend, base_url, API key
+    every message, role and text                    max_in_flight, timeout_s, retries, give_up_after_s
+    temperature, top_p, max_tokens, stop            n (choices a request), slots, threads, context
+    extra_body, byte for byte                       which run, stage, shard and problem asks
+    seed and sample number
+
+So the same question to the same model is never asked twice, and nothing that changes what is sent is forgotten.
+`base_url` is out because moving a model to another machine does not change it: name other weights by another `model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, TypedDict
+
+import msgspec
+import orjson
+import xxhash
+from pydantic import BaseModel, ConfigDict, Field
+
+from mathsynth.records import Usage
+
+REQUEST_VERSION = 1
+
+
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(BaseModel):
+    """How tokens are drawn. All of it is sent, all of it is in the request hash."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=0.7, ge=0)
+    """0 is greedy: then further samples of one problem are all alike."""
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    """Nucleus mass."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """Tokens of one reply; a longer one is cut and counts as truncated."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a reply; they are not part of it."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of the request, sent as they are (for example `top_k`, `chat_template_kwargs`)."""
+
+
+class ModelConfig(Sampling):
+    """One entry of a recipe's `models:`. Fields marked as tuning never change what is sent, so they are in no hash."""
+
+    backend: str = Field(exclude=True)
+    """Which file of `mathsynth/backends` speaks to it (tuning)."""
+    model: str
+    """The model's name as the server knows it."""
+    system: str | None = None
+    """A system message put before every conversation that has none."""
+    max_in_flight: int = Field(default=64, ge=1, exclude=True)
+    """Requests under way at once (tuning)."""
+    timeout_s: float = Field(default=600, gt=0, exclude=True)
+    """Seconds until one request counts as lost (tuning)."""
+    retries: int = Field(default=6, ge=0, exclude=True)
+    """Further tries of a request that met a retryable error (tuning)."""
+    give_up_after_s: float = Field(default=900, gt=0, exclude=True)
+    """Seconds without any answer after which the run stops with exit 3 (tuning)."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One model call for one sample."""
+
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    sample: int = 0
+    """Sample number: the same messages asked again for the k-th time."""
+    seed: int = 0
+
+    def key(self) -> str:
+        """32 hex digits: the request hash of the table above."""
+        sent = [
+            REQUEST_VERSION,
+            self.model,
+            [[m["role"], m["content"]] for m in self.messages],
+            self.sampling.model_dump(),
+            self.sample,
+            self.seed,
+        ]
+        return xxhash.xxh3_128_hexdigest(orjson.dumps(sent, option=orjson.OPT_SORT_KEYS))
+
+
+class Reply(BaseModel):
+    """One finished answer of a model. `finish_reason` is the server's word (`stop`, `length`, …)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    finish_reason: str
+    usage: Usage = Usage()
+    model: str = ""
+    """The model's own name for itself, if the server tells."""
+    reasoning: str | None = None
+    """Thinking that the server delivers apart from the text."""
+
+
+class Backend(Protocol):
+    """A connection to one model. `complete` raises `BackendError` and nothing else for what the far side does."""
+
+    async def complete(self, request: Request) -> Reply:
+        """Ask once, without retries: those live in `context.py`."""
+
+    async def probe(self) -> str:
+        """One line on what answers there (name, context length, `n`), for `doctor`; BackendError if nothing does."""
+
+    async def aclose(self) -> None:
+        """Release connections, processes and memory."""
+
+
+def chat_body(request: Request) -> dict[str, Any]:
+    """The JSON body of an OpenAI-compatible `/chat/completions` call."""
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": list(request.messages),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "seed": request.seed,
+    }
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    return body | sampling.extra_body
+
+
+def texts(messages: Sequence[Message]) -> str:
+    """The conversation as one readable text, for previews."""
+    return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages)
