@@ -1,0 +1,165 @@
+"""The reply journals: every finished model reply of a stage, found again by the hash of its request.
+
+`replies/<step>/00000.jsonl …`, append-only. A reply is one `os.write` of one line, so `kill -9` loses only requests
+in flight; `fdatasync` every 100 replies or second bounds what a power cut can take. Opening repairs: a torn last line
+is cut off and its request asked again. When the stage is done the files are compressed to `.jsonl.zst`.
+One writer a file; the folder's name has no config hash, so a changed config finds old replies. Method and
+measurements: data_io.md section 5.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mathsynth.errors import RunError
+from mathsynth.shards import atomic, open_lines, shard_name, sync_directory
+
+log = logging.getLogger(__name__)
+
+ROLL_BYTES = 256 * 2**20
+SYNC_ROWS, SYNC_SECONDS = 100, 1.0
+
+
+class Journal:
+    """The replies of one step. Not for use by two processes at once: the open file is locked."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open for reading and appending. RunError if another process holds it or the disk refuses."""
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        # request hash -> (file number, offset of the line in the plain file); compressed files hold whole rows here.
+        self._index: dict[str, tuple[int, int]] = {}
+        self._packed: dict[str, bytes] = {}
+        self._readers: dict[int, int] = {}
+        plain = sorted(directory.glob("*.jsonl"))
+        for path in sorted(directory.glob("*.jsonl.zst")):
+            if path.with_suffix("") in plain:
+                path.unlink()  # a kill fell between compressing and removing the plain file
+                continue
+            for line in open_lines(path):
+                self._packed[orjson.loads(line)["key"]] = line
+        for path in plain:
+            self._load(path)
+        taken = [int(path.name.split(".")[0]) for path in directory.glob("*.jsonl*")]
+        self._number = max(taken, default=0)
+        if self._number in {int(p.name.split(".")[0]) for p in directory.glob("*.jsonl.zst")}:
+            self._number += 1
+        self._open()
+
+    def __len__(self) -> int:
+        return len(self._index) + len(self._packed)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The stored reply of a request hash, or None."""
+        if (line := self._packed.get(key)) is None:
+            if (place := self._index.get(key)) is None:
+                return None
+            number, offset = place
+            line = self._read_line(number, offset)
+        reply: dict[str, Any] = orjson.loads(line)["reply"]
+        return reply
+
+    def put(self, key: str, reply: dict[str, Any]) -> None:
+        """Append a finished reply; it survives a kill of this process from here on."""
+        line = orjson.dumps({"key": key, "reply": reply}) + b"\n"
+        try:
+            written = os.write(self._file, line)
+            if written != len(line):
+                raise OSError(28, "No space left on device")
+        except OSError as error:
+            os.ftruncate(self._file, self._size)
+            raise RunError(
+                f"{self._path}: {error.strerror}; free some space and run the same command again to go on"
+            ) from None
+        self._index[key] = (self._number, self._size)
+        self._size += len(line)
+        self._unsynced += 1
+        if self._unsynced >= SYNC_ROWS or time.monotonic() - self._synced > SYNC_SECONDS:
+            self.sync()
+        if self._size > ROLL_BYTES:
+            self._roll()
+
+    def sync(self) -> None:
+        """Bring what was appended to the disk. A failed sync is never retried: the run stops."""
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise RunError(f"{self._path}: could not be synced ({error.strerror}); the run stops here") from None
+        self._unsynced, self._synced = 0, time.monotonic()
+
+    def close(self, compress: bool = False) -> None:
+        """Sync and release; with `compress`, pack the plain files."""
+        self.sync()
+        os.close(self._file)
+        for handle in self._readers.values():
+            os.close(handle)
+        self._readers.clear()
+        for path in sorted(self.directory.glob("*.jsonl")) if compress else ():
+            if path.stat().st_size:
+                _compress(path)
+            path.unlink()
+
+    def _open(self) -> None:
+        self._path = self.directory / shard_name(self._number)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise RunError(f"{self._path}: another process is writing this run") from None
+        sync_directory(self.directory)
+        self._size = os.fstat(self._file).st_size
+        self._unsynced, self._synced = 0, time.monotonic()
+
+    def _roll(self) -> None:
+        self.sync()
+        os.close(self._file)
+        self._number += 1
+        self._open()
+
+    def _load(self, path: Path) -> None:
+        """Index a plain file and cut off a torn last line. RunError if a line before the last is not a reply."""
+        number, offset = int(path.name.split(".")[0]), 0
+        with open(path, "rb+") as file:
+            for row, line in enumerate(file, 1):
+                try:
+                    if not line.endswith(b"\n"):
+                        raise ValueError("no line end")
+                    self._index[orjson.loads(line)["key"]] = (number, offset)
+                except (ValueError, KeyError, TypeError):
+                    if file.read(1):
+                        raise RunError(
+                            f"{path}:{row}: not a reply that mathsynth wrote; restore the file or delete the line"
+                        ) from None
+                    log.warning("%s:%d: torn last line cut off; its request will be asked again", path, row)
+                    file.truncate(offset)
+                    os.fsync(file.fileno())
+                    return
+                offset += len(line)
+
+    def _read_line(self, number: int, offset: int) -> bytes:
+        if number not in self._readers:
+            self._readers[number] = os.open(self.directory / shard_name(number), os.O_RDONLY | os.O_CLOEXEC)
+        handle, line, size = self._readers[number], b"", 4096
+        while b"\n" not in line:
+            line = os.pread(handle, size, offset)
+            if len(line) < size and b"\n" not in line:
+                raise RunError(f"{self.directory / shard_name(number)}: cut while in use")
+            size *= 8
+        return line[: line.index(b"\n")]
+
+
+def _compress(path: Path) -> None:
+    from backports import zstd
+
+    with atomic(path.with_name(path.name + ".zst")) as out, zstd.open(out, "wb", level=3) as packed:
+        with open(path, "rb") as plain:
+            while block := plain.read(1 << 20):
+                packed.write(block)

@@ -1,0 +1,238 @@
+"""Rows on disk: JSONL shards that are whole or absent, and the names of a run directory's files.
+
+A file is written under a temporary name, synced and renamed; `manifest.json` comes last, so a stage directory that
+has one is done. Lines are split at `\\n` alone and parsed by orjson or pydantic, never by a reader that infers types.
+The reply journals, which are appended to while a stage runs, are in `journal.py`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import orjson
+import xxhash
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mathsynth.errors import BadRow, RunError
+from mathsynth.records import SCHEMA, Dropped, Failed, Problem, Solution, explain
+
+MANIFEST = "manifest.json"
+KEY = "key.json"
+DROPPED = "dropped.jsonl"
+FAILED = "failed.jsonl"
+PROBLEMS = "problems.jsonl"
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class Counts(BaseModel):
+    """The ledger of one stage, in rows. Every row read is kept, dropped, failed or the parent of one that is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    read: int = 0
+    kept: int = 0
+    dropped: dict[str, int] = Field(default_factory=dict)
+    failed: dict[str, int] = Field(default_factory=dict)
+
+
+class ModelUse(BaseModel):
+    """What one model was asked in one stage. `seconds` is wall time with at least one request under way."""
+
+    model: str
+    requests: int = 0
+    """Answered over the wire in this stage, kills and resumes included."""
+    reused: int = 0
+    """Found in the journal by the last process that worked on the stage."""
+    errors: int = 0
+    """Tries that met an error, retried ones included, in the last process."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+
+class FileSeal(BaseModel):
+    """A file as it was written, so that an edited one is noticed."""
+
+    file: str
+    rows: int
+    bytes: int
+    xxh3: str
+
+
+class Manifest(BaseModel):
+    """`manifest.json`: written last, the word that a stage directory is whole."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    stage: str
+    """The kind of stage (its file name)."""
+    step: str
+    """Its name in the recipe."""
+    key: str
+    counts: Counts
+    shards: list[FileSeal]
+    files: list[FileSeal]
+    """Everything else that the stage wrote: dropped, failed, problems, exports."""
+    models: dict[str, ModelUse] = Field(default_factory=dict)
+    seconds: float = 0.0
+    started: str = ""
+    finished: str = ""
+    host: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """The manifest of a stage directory, or None while it is unfinished. RunError if it is from another schema."""
+    path = directory / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        field, expected = explain(error)
+        raise RunError(f"{path}: {field}: {expected}") from None
+    if manifest.schema_ != SCHEMA:
+        raise RunError(f"{path}: schema {manifest.schema_}, this mathsynth reads schema {SCHEMA}")
+    return manifest
+
+
+def shard_name(number: int) -> str:
+    """The file name of a shard."""
+    return f"{number:05d}.jsonl"
+
+
+def open_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a plain, .gz or .zst file without their line ends. A cut compressed file raises BadRow."""
+    number = 0
+    with _open_binary(path) as file:
+        try:
+            for number, line in enumerate(file, 1):
+                yield line.rstrip(b"\r\n")
+        except (EOFError, OSError, ValueError) as error:
+            raise BadRow(f"{path}:{number + 1}", "", f"the file breaks off here ({error})") from None
+
+
+def _open_binary(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        try:
+            from isal import igzip
+
+            return igzip.open(path, "rb")  # type: ignore[no-any-return]
+        except ImportError:
+            return gzip.open(path, "rb")  # type: ignore[return-value]
+    if path.suffix == ".zst":
+        # Not `zstandard`: its reader returns a cut file without an error.
+        from backports import zstd
+
+        return zstd.open(path, "rb")  # type: ignore[return-value]
+    return open(path, "rb")
+
+
+def parse_row(line: bytes, row_type: type[Row], where: str) -> Row:
+    """One record from one line; BadRow names `where`, the field and what was expected."""
+    try:
+        return row_type.model_validate_json(line)
+    except ValidationError as error:
+        field, expected = explain(error)
+        raise BadRow(where, field, expected, line[:200].decode("utf-8", "replace")) from None
+
+
+def read_record(line: bytes, where: str) -> Problem | Solution:
+    """A Problem or a Solution, told apart by the field that only solutions have."""
+    if b'"response":' in line:
+        return parse_row(line, Solution, where)
+    return parse_row(line, Problem, where)
+
+
+def read_rows(directory: Path, names: Iterable[str]) -> Iterator[Problem | Solution]:
+    """The records of these shards of a stage directory, in order."""
+    for name in names:
+        path = directory / name
+        for number, line in enumerate(open_lines(path), 1):
+            yield read_record(line, f"{path}:{number}")
+
+
+def read_dropped(directory: Path) -> Iterator[Dropped]:
+    """The rows that a stage put aside."""
+    yield from _side(directory / DROPPED, Dropped)
+
+
+def read_failed(directory: Path) -> Iterator[Failed]:
+    """The rows that a stage could not work on."""
+    yield from _side(directory / FAILED, Failed)
+
+
+def _side(path: Path, row_type: type[Row]) -> Iterator[Row]:
+    if path.exists():
+        for number, line in enumerate(open_lines(path), 1):
+            yield parse_row(line, row_type, f"{path}:{number}")
+
+
+def to_line(row: BaseModel) -> bytes:
+    """A record as one JSON line with its line end."""
+    return row.model_dump_json().encode("utf-8", "surrogatepass") + b"\n"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that appears under its name whole and synced, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A pydantic model or plain value as indented JSON, atomically."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    with atomic(path) as file:
+        file.write(orjson.dumps(plain, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in a directory survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def seal(path: Path) -> FileSeal:
+    """Rows (line ends), bytes and xxh3-64 of a file as it is now."""
+    digest, rows, size = xxhash.xxh3_64(), 0, 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            rows += block.count(b"\n")
+            size += len(block)
+    return FileSeal(file=path.name, rows=rows, bytes=size, xxh3=digest.hexdigest())
+
+
+def check_seals(directory: Path, manifest: Manifest) -> None:
+    """RunError naming the first file of a finished stage that is not as it was written."""
+    for sealed in [*manifest.shards, *manifest.files]:
+        path = directory / sealed.file
+        if not path.exists():
+            raise RunError(f"{path}: missing, though its stage was finished; restore it or delete {directory}")
+        now = seal(path)
+        if now.xxh3 != sealed.xxh3:
+            raise RunError(
+                f"{path}: edited after it was written ({sealed.rows} rows, {sealed.bytes} bytes then; "
+                f"{now.rows} rows, {now.bytes} bytes now); restore it or delete {directory}"
+            )
