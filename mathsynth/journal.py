@@ -2,7 +2,7 @@
 
 `replies/<step>/00000.jsonl …`, append-only. A reply is one `os.write` of one line, so `kill -9` loses only requests
 in flight; `fdatasync` every 100 replies or second bounds what a power cut can take. Opening repairs: a torn last line
-is cut off and its request asked again. When the stage is done the files are compressed to `.jsonl.zst`.
+is cut off and its request asked again. When the stage is done the files are packed to `.jsonl.zst`; opening them again unpacks.
 One writer a file; the folder's name has no config hash, so a changed config finds old replies. Method and
 measurements: data_io.md section 5.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -34,36 +35,25 @@ class Journal:
         """Open for reading and appending. RunError if another process holds it or the disk refuses."""
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        # request hash -> (file number, offset of the line in the plain file); compressed files hold whole rows here.
+        # request hash -> (file number, offset of its line)
         self._index: dict[str, tuple[int, int]] = {}
-        self._packed: dict[str, bytes] = {}
         self._readers: dict[int, int] = {}
+        for packed in sorted(directory.glob("*.jsonl.zst")):
+            _unpack(packed)
         plain = sorted(directory.glob("*.jsonl"))
-        for path in sorted(directory.glob("*.jsonl.zst")):
-            if path.with_suffix("") in plain:
-                path.unlink()  # a kill fell between compressing and removing the plain file
-                continue
-            for line in open_lines(path):
-                self._packed[orjson.loads(line)["key"]] = line
         for path in plain:
             self._load(path)
-        taken = [int(path.name.split(".")[0]) for path in directory.glob("*.jsonl*")]
-        self._number = max(taken, default=0)
-        if self._number in {int(p.name.split(".")[0]) for p in directory.glob("*.jsonl.zst")}:
-            self._number += 1
+        self._number = len(plain) - 1 if plain else 0
         self._open()
 
     def __len__(self) -> int:
-        return len(self._index) + len(self._packed)
+        return len(self._index)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The stored reply of a request hash, or None."""
-        if (line := self._packed.get(key)) is None:
-            if (place := self._index.get(key)) is None:
-                return None
-            number, offset = place
-            line = self._read_line(number, offset)
-        reply: dict[str, Any] = orjson.loads(line)["reply"]
+        if (place := self._index.get(key)) is None:
+            return None
+        reply: dict[str, Any] = orjson.loads(self._read_line(*place))["reply"]
         return reply
 
     def put(self, key: str, reply: dict[str, Any]) -> None:
@@ -102,9 +92,7 @@ class Journal:
             os.close(handle)
         self._readers.clear()
         for path in sorted(self.directory.glob("*.jsonl")) if compress else ():
-            if path.stat().st_size:
-                _compress(path)
-            path.unlink()
+            _pack(path)
 
     def _open(self) -> None:
         self._path = self.directory / shard_name(self._number)
@@ -156,10 +144,20 @@ class Journal:
         return line[: line.index(b"\n")]
 
 
-def _compress(path: Path) -> None:
+def _pack(path: Path) -> None:
     from backports import zstd
 
-    with atomic(path.with_name(path.name + ".zst")) as out, zstd.open(out, "wb", level=3) as packed:
-        with open(path, "rb") as plain:
-            while block := plain.read(1 << 20):
-                packed.write(block)
+    with open(path, "rb") as plain, atomic(path.with_name(path.name + ".zst")) as out:
+        with zstd.open(out, "wb", level=3) as packed:
+            shutil.copyfileobj(plain, packed, 1 << 20)
+    path.unlink()
+
+
+def _unpack(path: Path) -> None:
+    """Back to a plain file, unless a kill fell between packing and removing it."""
+    plain = path.with_suffix("")
+    if not plain.exists():
+        with atomic(plain) as out:
+            for line in open_lines(path):
+                out.write(line + b"\n")
+    path.unlink()
