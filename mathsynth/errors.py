@@ -48,11 +48,18 @@ class BackendError(MathsynthError):
 
     `retryable`: asking again may help (rate limit, server error, dropped connection).
     `fatal`: no request of this run can succeed (bad key, unknown model, nobody listening after all retries).
+    `unreachable`: no server answered at all (refused, dropped, gateway down), so it is no fault of this request.
     `retry_after`: seconds the server asked us to wait, if it did.
     """
 
     def __init__(
-        self, reason: str, *, retryable: bool = False, fatal: bool = False, retry_after: float | None = None
+        self,
+        reason: str,
+        *,
+        retryable: bool = False,
+        fatal: bool = False,
+        unreachable: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(reason)
-        self.retryable, self.fatal, self.retry_after = retryable, fatal, retry_after
+        self.retryable, self.fatal, self.unreachable, self.retry_after = retryable, fatal, unreachable, retry_after

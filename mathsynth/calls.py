@@ -1,0 +1,144 @@
+"""Model calls: journal first, then the wire, with retries and their limits in this one place.
+
+A request whose reply is in the journal is not sent. Retryable errors back off with full jitter, or as long as the
+server's Retry-After says. An error that the server answered uses up the request's `retries`; a server that answers
+nobody is waited for, up to `give_up_after_s`, then the run stops in order. Failures are never stored as replies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from mathsynth.backends.base import Backend, ModelConfig, Reply, Request
+from mathsynth.errors import BackendError, Stopped
+from mathsynth.journal import Journal
+from mathsynth.progress import Meter
+from mathsynth.shards import ModelUse
+
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 30.0
+
+
+class Caller:
+    """All calls of one stage to one model."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        connect: Callable[[ModelConfig], Backend],
+        journal: Journal,
+        meter: Meter,
+        stopping: Callable[[], bool],
+    ) -> None:
+        """`connect` is called at the first request that is not in the journal."""
+        self.config, self.use = config, ModelUse(model=config.model)
+        self._connect, self._journal, self._meter, self._stopping = connect, journal, meter, stopping
+        self._backend: Backend | None = None
+        self._slots = asyncio.Semaphore(config.max_in_flight)
+        self._under_way: dict[str, asyncio.Future[Reply]] = {}
+        self._jitter = random.Random()  # spreads retries; touches no row
+        self._last_answer = time.monotonic()
+        self._busy_since = 0.0
+
+    async def complete(self, request: Request) -> Reply:
+        """The reply of this request, from the journal or over the wire.
+
+        BackendError once its retries are used up, Stopped if nobody answers for `give_up_after_s` or the run ends.
+        """
+        key = request.key()
+        if (stored := self._journal.get(key)) is not None:
+            self.use.reused += 1
+            self._meter.reused += 1
+            return Reply.model_validate(stored)
+        if key in self._under_way:
+            return await asyncio.shield(self._under_way[key])
+        future = self._under_way[key] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            async with self._slots:
+                reply = await self._ask(request)
+            self._journal.put(key, reply.model_dump(mode="json"))
+            future.set_result(reply)
+            return reply
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                future.cancel()
+            else:
+                future.set_exception(error)
+            raise
+        finally:
+            del self._under_way[key]
+
+    async def _ask(self, request: Request) -> Reply:
+        """One reply, with as many tries as the config allows."""
+        tries = 0
+        waiting_since = time.monotonic()
+        while True:
+            if self._stopping():
+                raise Stopped("stopped before this request was sent")
+            try:
+                reply = await self._send(request)
+            except BackendError as error:
+                self.use.errors += 1
+                self._meter.errors += 1
+                if error.fatal or not error.retryable:
+                    raise
+                now = time.monotonic()
+                silent = now - max(self._last_answer, waiting_since)
+                if error.unreachable and self._last_answer < waiting_since:
+                    if silent > self.config.give_up_after_s:
+                        raise Stopped(f"{self.config.model}: no answer for {silent:.0f} s ({error})") from None
+                    self._meter.waiting = f"{self.config.model}: no answer for {silent:.0f} s ({error})"
+                elif tries >= self.config.retries:
+                    raise
+                await self._pause(tries, error.retry_after)
+                tries += 1
+            else:
+                self._count(reply)
+                return reply
+
+    async def _send(self, request: Request) -> Reply:
+        if self._backend is None:
+            self._backend = self._connect(self.config)
+        started = time.monotonic()
+        if not self._meter.in_flight:
+            self._busy_since = started
+        self._meter.in_flight += 1
+        try:
+            return await asyncio.wait_for(self._backend.complete(request), self.config.timeout_s)
+        except TimeoutError:
+            raise BackendError(f"no reply within timeout_s={self.config.timeout_s:g}", retryable=True) from None
+        finally:
+            self._meter.in_flight -= 1
+            if not self._meter.in_flight:
+                self.use.seconds += time.monotonic() - self._busy_since
+
+    async def _pause(self, tries: int, retry_after: float | None) -> None:
+        longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**tries)
+        until = time.monotonic() + (
+            retry_after * self._jitter.uniform(1.0, 1.2) if retry_after else self._jitter.uniform(0.1, longest)
+        )
+        while not self._stopping() and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.5))
+
+    def _count(self, reply: Reply) -> None:
+        self._last_answer = time.monotonic()
+        self._meter.waiting = ""
+        self.use.requests += 1
+        self.use.prompt_tokens += reply.usage.prompt_tokens
+        self.use.completion_tokens += reply.usage.completion_tokens
+        self._meter.answered += 1
+        self._meter.completion_tokens += reply.usage.completion_tokens
+
+    async def probe(self) -> str:
+        """What answers at this model's address, in one line."""
+        if self._backend is None:
+            self._backend = self._connect(self.config)
+        return await self._backend.probe()
+
+    async def aclose(self) -> None:
+        """Close the connection, if one was made."""
+        if self._backend is not None:
+            await self._backend.aclose()

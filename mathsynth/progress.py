@@ -1,0 +1,65 @@
+"""The numbers of work under way, counted in one place and drawn by the command line."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass
+class Meter:
+    """Counters of one step while it runs. `total` is None while the number of rows is unknown."""
+
+    step: str
+    total: int | None = None
+    done: int = 0
+    in_flight: int = 0
+    answered: int = 0
+    """Replies over the wire, this process."""
+    reused: int = 0
+    """Replies found in the journal."""
+    errors: int = 0
+    completion_tokens: int = 0
+    """Of the replies over the wire."""
+    correct: int = 0
+    graded: int = 0
+    waiting: str = ""
+    """Why nothing moves, while it does not ("server down for 40 s, …")."""
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds since the step started."""
+        return time.monotonic() - self.started
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Completion tokens over wall seconds."""
+        return self.completion_tokens / max(self.seconds, 1e-9)
+
+    @property
+    def pass_rate(self) -> float | None:
+        """Correct over graded replies."""
+        return self.correct / self.graded if self.graded else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Remaining rows at the rate so far, None before the first row or without a total."""
+        if not self.total or not self.done:
+            return None
+        return self.seconds * (self.total - self.done) / self.done
+
+
+class Display(Protocol):
+    """What shows a Meter. `update` is called often and must be cheap."""
+
+    def update(self, meter: Meter) -> None:
+        """Show these numbers, if it is time to."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def update(self, meter: Meter) -> None:
+        """Ignore."""
