@@ -73,7 +73,7 @@ class Caller:
 
     async def _ask(self, request: Request) -> Reply:
         """One reply, with as many tries as the config allows."""
-        tries = 0
+        pauses = charged = 0
         waiting_since = time.monotonic()
         while True:
             if self._stopping():
@@ -91,10 +91,12 @@ class Caller:
                     if silent > self.config.give_up_after_s:
                         raise Stopped(f"{self.config.model}: no answer for {silent:.0f} s ({error})") from None
                     self._meter.waiting = f"{self.config.model}: no answer for {silent:.0f} s ({error})"
-                elif tries >= self.config.retries:
+                elif charged >= self.config.retries:
                     raise
-                await self._pause(tries, error.retry_after)
-                tries += 1
+                else:
+                    charged += 1
+                await self._pause(pauses, error.retry_after)
+                pauses += 1
             else:
                 self._count(reply)
                 return reply
@@ -115,8 +117,8 @@ class Caller:
             if not self._meter.in_flight:
                 self.use.seconds += time.monotonic() - self._busy_since
 
-    async def _pause(self, tries: int, retry_after: float | None) -> None:
-        longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**tries)
+    async def _pause(self, pauses: int, retry_after: float | None) -> None:
+        longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(pauses, 10))
         until = time.monotonic() + (
             retry_after * self._jitter.uniform(1.0, 1.2) if retry_after else self._jitter.uniform(0.1, longest)
         )

@@ -1,0 +1,290 @@
+"""What a stage may use: models, a verifier, prompts, seeded randomness, and two ways to keep many calls under way.
+
+All concurrency of mathsynth is here: one event loop, run by the generator that the pipeline drains, so a stage is a
+plain generator that hands `async` functions to `each` (one record at a time, results in input order) or to `pump`
+(jobs drawn one by one as slots fall free). Both stop in order when the run is told to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request, Sampling
+from mathsynth.calls import Caller
+from mathsynth.errors import BackendError, Stopped
+from mathsynth.journal import Journal
+from mathsynth.progress import Display, Meter, Silent
+from mathsynth.prompts import Prompt
+from mathsynth.records import Dropped, Failed, Outcoming, Record, Verdict, content_id
+from mathsynth.verifier import Policy
+from mathsynth.verifier.worker import Checker
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+TICK_S = 0.25
+DRAIN_S = 30.0
+"""Seconds that requests under way get to finish once the run is told to stop."""
+GRADING_JOBS = 8
+"""Jobs open beyond the request slots, so that grading leaves no slot empty."""
+WINDOW = 4
+"""Records open in `each` per slot: bounds what waits for a slow one before it."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a stage may say about its run: `recipe` is the resolved YAML without secrets, `models` name -> model."""
+
+    name: str = ""
+    recipe: str = ""
+    command: str = ""
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stop:
+    """Whether the run was told to end in order, and why."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.reason)
+
+
+class Context:
+    """The surroundings of one stage while it runs. Close it when the stage's rows are drained."""
+
+    def __init__(
+        self,
+        *,
+        stage: str,
+        directory: Path,
+        replies: Path,
+        base: Path = Path(),
+        seed: int = 0,
+        models: Mapping[str, ModelConfig] | None = None,
+        connect: Callable[[ModelConfig], Backend] | None = None,
+        prompts: Mapping[str, Prompt] | None = None,
+        policy: Policy | None = None,
+        info: RunInfo | None = None,
+        meter: Meter | None = None,
+        display: Display | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        """`directory` is the stage's own, `replies` the folder of its journal, `base` what relative paths start from."""
+        self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
+        self.info, self.meter = info or RunInfo(), meter or Meter(stage)
+        self._replies, self._models, self._connect = replies, dict(models or {}), connect
+        self._prompts, self._policy = dict(prompts or {}), policy or Policy()
+        self._display, self._stop = display or Silent(), stop or Stop()
+        self._loop = asyncio.new_event_loop()
+        self._journal: Journal | None = None
+        self._callers: dict[str, Caller] = {}
+        self._checker: Checker | None = None
+
+    # --- randomness, prompts, models ---------------------------------------------------------------------------
+
+    def rng(self, *parts: str) -> random.Random:
+        """A generator that depends on the recipe's seed, the stage and `parts`, and on nothing else."""
+        return random.Random(content_id(str(self.seed), self.stage, *parts))
+
+    def prompt(self, name: str) -> Prompt:
+        """A prompt that the stage's config declared in `prompt_names()`."""
+        return self._prompts[name]
+
+    def model(self, name: str) -> ModelConfig:
+        """A model that the stage's config declared in `model_names()`."""
+        return self._models[name]
+
+    def request(
+        self, model: str, messages: tuple[Message, ...], *, sample: int = 0, sampling: Mapping[str, Any] | None = None
+    ) -> Request:
+        """The request for sample number `sample` of a conversation; `sampling` overrides the model's own."""
+        config = self.model(model)
+        if config.system is not None and not any(m["role"] == "system" for m in messages):
+            messages = ({"role": "system", "content": config.system}, *messages)
+        drawn = {name: getattr(config, name) for name in Sampling.model_fields} | dict(sampling or {})
+        return Request(
+            model=config.model,
+            messages=messages,
+            sampling=Sampling(**drawn),
+            sample=sample,
+            seed=(self.seed * 1_000_003 + sample) % 2**31,
+        )
+
+    async def complete(self, model: str, request: Request) -> Reply:
+        """The reply of a request, from the journal or from the model `model` of the recipe."""
+        return await self._caller(model).complete(request)
+
+    def stored(self, request: Request) -> Reply:
+        """A reply that was completed before. KeyError if it was not."""
+        reply = self.journal.get(request.key())
+        if reply is None:
+            raise KeyError(request.key())
+        return Reply.model_validate(reply)
+
+    # --- the verifier ------------------------------------------------------------------------------------------
+
+    @property
+    def checker(self) -> Checker:
+        """The verifier of this run; its worker processes start when the first hard answer comes."""
+        if self._checker is None:
+            self._checker = Checker(self._policy)
+            self._checker.__enter__()
+        return self._checker
+
+    async def check(self, reference: str, *, response: str, finish_reason: str | None = None) -> Verdict:
+        """The verdict on a response; counted for the pass rate on the bar."""
+        verdict = await self.checker.check(reference, response=response, finish_reason=finish_reason)
+        self.meter.graded += 1
+        self.meter.correct += verdict.outcome == "correct"
+        return verdict
+
+    def same(self, one: str, other: str) -> bool | None:
+        """Whether two answers are equal; None if that could not be checked."""
+        verdict = self.checker.check_now(one, answer=other)
+        return None if verdict.outcome == "undecided" else verdict.outcome == "correct"
+
+    # --- concurrency -------------------------------------------------------------------------------------------
+
+    def each(
+        self, records: Iterable[Record], work: Callable[[Any], Awaitable[Iterable[Outcoming]]]
+    ) -> Iterator[Outcoming]:
+        """Ordered concurrent map: the rows that `work` makes of each record, in the order of the records.
+
+        A model call that failed for good makes its record `Failed`; the run goes on.
+        """
+        source, taken, given = iter(records), 0, 0
+        waiting: dict[int, list[Outcoming]] = {}
+        window = WINDOW * self._slots() + GRADING_JOBS
+
+        def next_job() -> tuple[int, Record] | None:
+            nonlocal taken
+            if taken - given >= window or (record := next(source, None)) is None:
+                return None
+            taken += 1
+            return taken - 1, record
+
+        async def one(job: tuple[int, Record]) -> tuple[int, list[Outcoming]]:
+            number, record = job
+            try:
+                return number, list(await work(record))
+            except BackendError as error:
+                if error.fatal:
+                    raise
+                return number, [self.failed(record, "model", str(error))]
+
+        for number, rows in self.pump(next_job, one):
+            waiting[number] = rows
+            while given in waiting:
+                yield from waiting.pop(given)
+                given += 1
+                self.meter.done += 1
+
+    def pump(self, next_job: Callable[[], Job | None], work: Callable[[Job], Awaitable[Result]]) -> Iterator[Result]:
+        """What `work` returns for every job, in order of completion, with all request slots kept busy.
+
+        `next_job` is asked whenever a slot is free; None means "nothing now", and once nothing is under way, the end.
+        Stopped is raised after what was under way is finished, if the run was told to stop.
+        """
+        limit = self._slots() + GRADING_JOBS
+        finished: deque[asyncio.Task[Result]] = deque()
+        open_tasks: set[asyncio.Task[Result]] = set()
+        wake = asyncio.Event()
+
+        def on_done(task: asyncio.Task[Result]) -> None:
+            open_tasks.discard(task)
+            finished.append(task)
+            wake.set()
+
+        def fill() -> None:
+            while not self._stop and len(open_tasks) < limit and (job := next_job()) is not None:
+                task = self._loop.create_task(cast("Coroutine[Any, Any, Result]", work(job)))
+                open_tasks.add(task)
+                task.add_done_callback(on_done)
+
+        async def wait() -> None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), TICK_S)
+
+        stopped_at: float | None = None
+        try:
+            while True:
+                fill()
+                while finished:
+                    yield finished.popleft().result()
+                    fill()
+                self._display.update(self.meter)
+                if self._stop:
+                    stopped_at = stopped_at or self._loop.time()
+                    if not open_tasks or self._loop.time() - stopped_at > DRAIN_S:
+                        raise Stopped(self._stop.reason)
+                if not open_tasks:
+                    return
+                wake.clear()
+                self._loop.run_until_complete(wait())
+        finally:
+            for task in open_tasks:
+                task.cancel()
+            if open_tasks:
+                self._loop.run_until_complete(asyncio.gather(*open_tasks, return_exceptions=True))
+
+    # --- rows that do not go on --------------------------------------------------------------------------------
+
+    def dropped(self, record: Record, reason: str, detail: str = "") -> Dropped:
+        """A record put aside by this stage."""
+        return Dropped(stage=self.stage, reason=reason, detail=detail, row=record.model_dump(mode="json"))
+
+    def failed(self, record: Record, boundary: str, error: str) -> Failed:
+        """A record that this stage could not work on."""
+        return Failed(stage=self.stage, boundary=boundary, error=error, row=record.model_dump(mode="json"))
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    @property
+    def journal(self) -> Journal:
+        """The reply journal of the step, opened when first needed."""
+        if self._journal is None:
+            self._journal = Journal(self._replies)
+        return self._journal
+
+    @property
+    def callers(self) -> Mapping[str, Caller]:
+        """The models that were asked so far, by their name in the recipe."""
+        return self._callers
+
+    def probe(self, model: str) -> str:
+        """What answers at a model's address, in one line."""
+        return self._loop.run_until_complete(self._caller(model).probe())
+
+    def close(self, done: bool = False) -> None:
+        """Release everything; `done` packs the journal, for the stage is finished."""
+        self._loop.run_until_complete(self._aclose())
+        self._loop.close()
+        if self._checker is not None:
+            self._checker.__exit__(None, None, None)
+        if self._journal is not None:
+            self._journal.close(compress=done)
+
+    async def _aclose(self) -> None:
+        for caller in self._callers.values():
+            await caller.aclose()
+
+    def _caller(self, name: str) -> Caller:
+        if name not in self._callers:
+            if self._connect is None:
+                raise RuntimeError(f"stage {self.stage} was given no way to reach a model")
+            self._callers[name] = Caller(
+                self.model(name), self._connect, self.journal, self.meter, lambda: bool(self._stop)
+            )
+        return self._callers[name]
+
+    def _slots(self) -> int:
+        return sum(config.max_in_flight for config in self._models.values()) or 1
