@@ -1,0 +1,333 @@
+"""The calculations that a text states, in reading order, each with its place and its verdict.
+
+An equation needs an operator (`x = 5` is none). Chains give one equation for each link; a calculator mark `<<48/2=24>>`
+counts once with the equation around it. What surrounds an equation (a question mark, "suppose", "wait, no", a remainder)
+can only turn "false" into "unknown", never the other way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal
+
+from mathsynth.verifier import hedges
+from mathsynth.verifier.arithmetic import UNITS, Expression, Token, evaluate, lex, parse
+from mathsynth.verifier.judging import Truth, judge
+
+_MARK = re.compile(r"<<([^<>\n]*?=[^<>\n]*?)>>")
+_FENCE = re.compile(r"```(?:python|py|c|cpp|java|javascript|js|sympy|r|julia)\b.*?(?:```|\Z)|\[asy\].*?\[/asy\]", re.S | re.I)
+_STOP = frozenset(
+    "and or so is are was were then if when because since that which but to with for at on from as where while who whose "
+    "she he they we you i it this there these those the let thus hence therefore giving gives get equals after before have has "
+    "had by into than not costs cost".split()
+)
+_OPENERS = frozenset("so thus then hence therefore that have get and gives since because is".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """One stated calculation: `left` and `right` normalised and without spaces, `start` and `end` its place in the text."""
+
+    left: str
+    right: str
+    relation: Literal["=", "≈"]
+    start: int
+    end: int
+    operators: str
+    verdict: Truth
+
+    @property
+    def key(self) -> str:
+        """The equation as one text: `48/2=24`."""
+        return f"{self.left}{self.relation}{self.right}"
+
+
+@dataclass(slots=True)
+class _Run:
+    """Tokens that stand together, with what stands before and after them."""
+
+    tokens: list[Token]
+    before: Token | None
+    after: Token | None
+
+
+def equations(text: str) -> tuple[Equation, ...]:
+    """Every stated calculation of a text in reading order, calculator marks included."""
+    blank = _FENCE.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
+    outer = list(_equations(_MARK.sub(lambda m: " " * len(m[0]), blank)))
+    marks: list[Equation] = []
+    for mark in _MARK.finditer(blank):
+        marks += (
+            replace(e, start=e.start + mark.start(1), end=e.end + mark.start(1)) for e in _equations(mark[1])
+        )
+    found = outer
+    for mark_equation in marks:
+        around = [e for e in found if e.start <= mark_equation.start and mark_equation.end <= e.end]
+        worse = mark_equation.verdict == "false" or not any(e.verdict != "unknown" for e in around)
+        if any(e.verdict == "false" for e in around):
+            continue
+        if worse:
+            found = [e for e in found if e not in around] + [mark_equation]
+    return tuple(sorted(found, key=lambda e: (e.start, e.end)))
+
+
+def _equations(text: str) -> Iterator[Equation]:
+    tokens = _with_units(lex(text))
+    rounded = _stated_roundings(tokens)
+    strange: bool | None = None
+    for run in _runs(tokens):
+        for equation, excused in _links(run, text, rounded):
+            if equation.verdict == "false":
+                if strange is None:
+                    strange = hedges.other_arithmetic(text)
+                if strange or excused or _hedged(text, equation):
+                    equation = replace(equation, verdict="unknown")
+            yield equation
+
+
+def _hedged(text: str, equation: Equation) -> bool:
+    return (
+        hedges.asked_or_supposed(text, equation.start)
+        or hedges.taken_back(text, equation.end)
+        or hedges.another_kind(text, equation.end)
+        or ("/" in equation.operators and hedges.has_remainder(text, equation.end))
+    )
+
+
+def _stated_roundings(tokens: list[Token]) -> set[Fraction]:
+    """The numbers that follow ≈ or "about", are cut with dots, or are written to four places or more."""
+    found = set()
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if token.number is not None:
+            about = before is not None and (
+                (before.kind == "rel" and before.text == "≈")
+                or before.text.lower() in ("about", "approximately", "roughly", "around", "nearly")
+            )
+            if about or token.number.cut:
+                found.add(token.number.value)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- runs of tokens
+
+
+def _with_units(tokens: list[Token]) -> list[Token]:
+    """The tokens without the unit words that stand between a quantity and an operator, a relation or a bracket."""
+    out: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        out.append(token)
+        at += 1
+        if token.kind not in ("num", "pct", ")", "sup"):
+            continue
+        stop = _unit_run(tokens, at)
+        if stop == at:
+            continue
+        words = [t.text for t in tokens[at:stop] if t.kind == "word"]
+        if token.number is not None:
+            token.number.unit = " ".join(words)
+            for word in words[:2]:
+                if word.lower() in UNITS:
+                    token.number.dimension, token.number.scale = UNITS[word.lower()]
+                    break
+        after = tokens[stop] if stop < len(tokens) else None
+        if after is not None and after.kind in ("op", "rel", "weak", ")"):
+            at = stop
+        elif after is not None and after.kind == "nl" and stop + 1 < len(tokens) and tokens[stop + 1].kind == "rel":
+            at = stop
+    return out
+
+
+def _unit_run(tokens: list[Token], at: int) -> int:
+    """Where the unit words that begin at `at` end; `at` itself when there are none."""
+    start, words = at, 0
+    while at < len(tokens) and words < 6:
+        token = tokens[at]
+        if token.kind == "word" and (token.text.lower() not in _STOP):
+            words += 1
+            at += 1
+        elif token.kind == "op" and token.text == "/" and at + 1 < len(tokens) and tokens[at + 1].kind == "word":
+            at += 1
+        elif words and token.kind == "op" and token.text == "^" and at + 1 < len(tokens) and tokens[at + 1].kind in ("num", "("):
+            at += 2 if tokens[at + 1].kind == "num" else 4
+        elif words and token.kind == "sup":
+            at += 1
+        else:
+            break
+    return at if words else start
+
+
+def _runs(tokens: list[Token]) -> Iterator[_Run]:
+    """The stretches of tokens that belong together and hold a relation."""
+    cuts = _cut(tokens)
+    start = 0
+    for at in range(len(tokens) + 1):
+        if at == len(tokens) or cuts[at]:
+            piece = [t for t in tokens[start:at] if t.kind != "nl"]
+            if any(t.kind in ("rel", "weak") for t in piece):
+                before = tokens[start - 1] if start else None
+                yield from _by_brackets(_Run(piece, before, tokens[at] if at < len(tokens) else None))
+            start = at + 1 if at < len(tokens) and cuts[at] == "drop" else at
+
+
+def _cut(tokens: list[Token]) -> list[str]:
+    """For each token "" (goes on), "drop" (separates) or "here" (a new run begins with it)."""
+    cuts = [""] * len(tokens)
+    for at, token in enumerate(tokens):
+        before = tokens[at - 1] if at else None
+        after = tokens[at + 1] if at + 1 < len(tokens) else None
+        if token.kind in ("word", "break", "ordinal"):
+            cuts[at] = "drop"
+        elif token.kind == "nl":
+            joins = (after is not None and after.kind in ("rel", "nl")) or (before is not None and before.kind in ("rel", "op"))
+            cuts[at] = "" if joins else "drop"
+        elif token.kind == "op" and (before is None or before.kind == "nl") and after is not None and after.space:
+            cuts[at] = "drop" if token.text in "-*+" else ""
+        elif before is not None and token.kind in ("num", "wall") and before.kind in ("num", "var", "pct"):
+            cuts[at] = "here" if token.kind == "num" and before.kind != "pct" else ""
+        elif before is not None and token.kind == "num" and before.kind == ")" and token.space:
+            cuts[at] = "here"
+    return cuts
+
+
+def _by_brackets(run: _Run) -> Iterator[_Run]:
+    """Splits a run at brackets that have no partner in it or that hold a relation."""
+    stack: list[int] = []
+    cuts: set[int] = set()
+    relations = [i for i, t in enumerate(run.tokens) if t.kind in ("rel", "weak")]
+    for at, token in enumerate(run.tokens):
+        if token.kind == "(":
+            stack.append(at)
+        elif token.kind == ")":
+            if not stack:
+                cuts.add(at)
+                continue
+            opened = stack.pop()
+            if any(opened < i < at for i in relations):
+                cuts |= {opened, at}
+    cuts |= set(stack)
+    start, before = 0, run.before
+    for at in sorted(cuts):
+        yield _Run(run.tokens[start:at], before, run.tokens[at])
+        start, before = at + 1, run.tokens[at]
+    yield _Run(run.tokens[start:], before, run.after)
+
+
+# ---------------------------------------------------------------------------------------------- links of a chain
+
+
+@dataclass(slots=True)
+class _Side:
+    tokens: list[Token]
+    relation: str = ""
+    weak: bool = False
+    cut: bool = False
+
+
+def _sides(run: _Run) -> list[_Side]:
+    sides = [_Side([])]
+    for token in run.tokens:
+        if token.kind in ("rel", "weak"):
+            sides.append(_Side([], "=" if token.kind == "weak" else token.text, token.kind == "weak"))
+        else:
+            sides[-1].tokens.append(token)
+    first, last = sides[0], sides[-1]
+    while first.tokens and first.tokens[0].kind == "op":
+        lead = first.tokens[0]
+        spaced = len(first.tokens) > 1 and first.tokens[1].space
+        if lead.text == "-" and not (spaced and run.before is not None and run.before.kind in ("word", ")", "wall")):
+            break
+        first.tokens, first.cut = first.tokens[1:], True
+    while last.tokens and last.tokens[-1].kind == "op":
+        last.tokens, last.cut = last.tokens[:-1], True
+    return sides
+
+
+def _links(run: _Run, text: str, rounded: set[Fraction]) -> Iterator[tuple[Equation, bool]]:
+    """The equations of a run, and for each whether what stands around the run excuses a false one."""
+    sides = _sides(run)
+    for at, (left, right) in enumerate(zip(sides, sides[1:], strict=False)):
+        if not left.tokens or not right.tokens:
+            continue
+        a, b = parse(left.tokens), parse(right.tokens)
+        if a is None or b is None:
+            continue
+        own = a.operators.replace("~", "") or b.operators.replace("~", "")
+        if not own or (right.weak and not _weak_holds(sides, at, a, b)):
+            continue
+        start, end = left.tokens[0].start, right.tokens[-1].end
+        near = hedges.speaks_of_rounding(text[end : end + 50])
+        result = judge(left.tokens, right.tokens, approximate=right.relation == "≈" or near, rounded=rounded)
+        target = b.plain
+        if target is not None and result.truth == "true":
+            carries = target.places and any(n.value in rounded for n in a.numbers)
+            if not result.exact or right.relation == "≈" or carries:
+                rounded.add(target.value)
+        excused = left.cut or right.cut or (result.truth == "false" and _excused(run, text, sides, at, a, b))
+        relation: Literal["=", "≈"] = "≈" if right.relation == "≈" else "="
+        yield Equation(a.text, b.text, relation, start, end, own, result.truth), excused
+
+
+def _weak_holds(sides: list[_Side], at: int, a: Expression, b: Expression) -> bool:
+    """Whether "is", "gives" and their like state a calculation here: an expression before, one number after."""
+    return at == 0 and len(sides) == 2 and bool(a.operators.replace("~", "")) and b.plain is not None
+
+
+def _excused(run: _Run, text: str, sides: list[_Side], at: int, a: Expression, b: Expression) -> bool:
+    """Whether a false link may be a fragment of something true: labels, ranges, running totals, loose percents."""
+    left, right = sides[at], sides[at + 1]
+    before = run.before if at == 0 else None
+    bare = not a.operators.replace("~", "")
+    word = before.text if before is not None else ""
+    x, y = evaluate(a.tree), evaluate(b.tree)
+    if at == 0 and before is not None:
+        if before.kind == "word" and (hedges.label_before(word) or word in ("by", "than")):
+            return True
+        if right.weak and (word in ("to", "from", "of", "and") or before.kind == "num"):
+            return True
+        if bare and (word == "," or before.kind == "num" or (before.kind == "word" and word.lower() not in _OPENERS)):
+            return True
+        if before.kind in (")", "wall") or before.text in ("|", "..."):
+            return True
+    if bare and a.numbers and a.numbers[0].unit:
+        return True
+    if x is None or y is None:
+        return True
+    if right.tokens[0].number is not None and right.tokens[0].number.value == x and len(right.tokens) > 1:
+        return True
+    if set(a.operators) <= {"%", "~"} and a.operators and _loose_percent(b):
+        return True
+    if a.operators == "/" and len(a.numbers) == 2 and 0 < x < 1 and (y.__class__ is Fraction and (y.denominator == 1 or b.numbers[0].unit)):
+        return True
+    if a.operators == "-" and x < 0 < y and not left.tokens[-1].space and len(left.tokens) == 3:
+        return True
+    if "/" in a.operators and b.plain is not None and y == int(y) and abs(x - Fraction(y)) < 1:
+        return hedges.speaks_of_rounding(text[max(0, left.tokens[0].start - 150) : right.tokens[-1].end + 150])
+    return _counts_from_elsewhere(run, text, left, at)
+
+
+def _loose_percent(b: Expression) -> bool:
+    plain = b.plain
+    return plain is None or plain.value.denominator == 1 or bool(plain.unit) or plain.money
+
+
+def _counts_from_elsewhere(run: _Run, text: str, left: _Side, at: int) -> bool:
+    """`3 boxes with 4 apples each × 2 = 24`: the prose before the left side may be a factor of it."""
+    if at or not (left.tokens[0].number is not None and left.tokens[0].number.unit) or run.before is None:
+        return False
+    clause = re.split(r"[.,;:!?\n]", text[max(0, left.tokens[0].start - 80) : left.tokens[0].start])[-1]
+    return bool(re.search(r"\d", clause))
+
+
+def equation_list(text: str) -> tuple[str, ...]:
+    """The ordered equations without spaces: two solutions of a problem with the same list are one (RFT, arXiv 2308.01825)."""
+    return tuple(equation.key for equation in equations(text))
+
+
+def operations(text: str) -> str:
+    """The operators of all equations in order: the same for solutions that differ in their numbers only."""
+    return "".join(equation.operators for equation in equations(text))

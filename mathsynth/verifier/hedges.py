@@ -1,0 +1,92 @@
+"""What the words around an equation say about it: asked, supposed, taken back, rounded, in another base, modulo n.
+
+Each function reads text only. They excuse: an equation that doesn't hold is reported as unknown where one of them applies.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ASKED = re.compile(
+    r"(?:\b(?:if|suppose|supposing|assum(?:e|es|ing)|does|is\s+it\s+true|whether|pretend|imagine|instead\s+of|not|never|says?|claims?|"
+    r"claim|thinks?|thought|wrote|writes|writing|wrongly|incorrectly|mistakenly|mistake|error|would\s+(?:need|require|imply|mean))"
+    r"\s+(?:that\s+|is\s+|was\s+|if\s+)?)[\s$(*:\"'`\\\[]*$",
+    re.I,
+)
+_TAKEN_BACK = re.compile(
+    r"\b(?:wait|oops|hmm+|no|nope)\b\s*[,.!—-]|\b(?:not\s+(?:true|correct|right|equal|possible|valid|work|quite|an?\s+integer|what)|"
+    r"in-?correct(?:ly)?|wrong(?:ly)?|false|contradict\w*|impossible|inconsistent|absurd|mistake[ns]?|(?:doesn['’]t|does\s+not|"
+    r"didn['’]t|don['’]t|can(?:no|['’])t)\s+(?:work|hold|match|equal|satisfy|give|add|fit|be|check)|isn['’]t|is\s+not|never|"
+    r"too\s+(?:big|small|large|high|low|much|many|few)|let\s+me\s+(?:re|check|double)|re-?(?:check|compute|calculate|do)|"
+    r"actually|I\s+made|that['’]s\s+off)\b|≠|\\neq?\b|✗|❌|✘",
+    re.I,
+)
+_REMAINDER = re.compile(
+    r"^[^\n]{0,40}?(?:\bremainder\b|\bleft[\s-]?over\b|\bremaining\b|\b[Rr]\.?\s*\$?\d|\bwith\s+\S+\s+(?:\S+\s+)?left\b|余)"
+)
+_ROUNDING = re.compile(
+    r"\b(?:round\w*|nearest|whole|approximate\w*|about|roughly|remainder|left\s?over|floor|full|complete|integer|quotient)\b|≈|\\approx|⌊|⌋|⌈|余",
+    re.I,
+)
+_ANOTHER_KIND = re.compile(
+    r"^\s*[\])}$\\]*\s*(?:more|less|fewer|greater|larger|smaller|times|of|th|out|per|short|away|over|digits?|o['’]?clock|[ap]\.?m\b|factors?|"
+    r"another|extra|further|degrees?\s+of|to\s+the|in\s+base|and\s+a\s+(?:half|third|quarter)|and\s+\d|[ap]\.m\.|hundred|thousand|"
+    r"million|billion|dozen|\(?\s*\\?[pb]?mod|or\s+\d|to\s+\d|or\s+(?:more|less|fewer))",
+    re.I,
+)
+_COMPOUND = re.compile(r"^\s*[A-Za-z]+\.?,?\s*(?:and\s+)?(?:a\s+half|\d|[′'\"])")
+_CLOCK_BEFORE = re.compile(r"\d\s*(?:[ap]\.?m\b|o['’]?clock)", re.I)
+_BASE = re.compile(r"\bbase[\s-]+(?:\$?\d|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen|b\b)|\bbinary\b|\bhexadecimal\b|\boctal\b", re.I)
+_SHAPE = re.compile(r"\b(?:triangle|height|area|parallelogram|trapezoid|prism|pyramid|perimeter)\b", re.I)
+_MODULO = re.compile(r"mod(?:ulo|ular|ulus)?\b", re.I)
+_LABELS = frozenset(
+    "day week month year step term level box person row column case round group part side angle number figure stage house "
+    "team worker train car problem question player bag store item option class grade room page line equation leg night bin "
+    "jar tank pile machine child method term test exam game lap stop floor shelf digit position term way example solution tip "
+    "chapter section lesson quiz roll die spinner urn pool pipe plan choice try attempt phase trial runner student".split()
+)
+_REDEFINED = re.compile(r"(?<![\w.])([a-z])\s*(\*|\\ast|\\star|∗|\\cdot|·|@|#|\\circ)\s*([a-z])\s*=([^.\n$]*)")
+
+
+def asked_or_supposed(text: str, start: int) -> bool:
+    """Whether the words just before place the equation in a question, a supposition or someone's mistake."""
+    return bool(_ASKED.search(text[max(0, start - 60) : start]))
+
+
+def taken_back(text: str, end: int) -> bool:
+    """Whether the words just after say that the equation does not hold, or ask whether it does."""
+    tail = text[end : end + 90]
+    if re.match(r"[^.\n]{0,25}\?", tail):
+        return True
+    match = _TAKEN_BACK.search(tail)
+    return bool(match) and "\n\n" not in tail[: match.start()]
+
+
+def has_remainder(text: str, end: int) -> bool:
+    """Whether a quotient is stated with its remainder."""
+    return bool(_REMAINDER.match(text[end : end + 60]))
+
+
+def speaks_of_rounding(text: str) -> bool:
+    """Whether a passage speaks of rounding, whole numbers or remainders."""
+    return bool(_ROUNDING.search(text))
+
+
+def another_kind(text: str, end: int) -> bool:
+    """Whether what follows the right side makes it more than its number: `3 more than`, `2 of`, `1 hour 15 minutes`."""
+    tail = text[end : end + 40]
+    return bool(_ANOTHER_KIND.match(tail) or _COMPOUND.match(tail))
+
+
+def other_arithmetic(text: str) -> bool:
+    """Whether the text computes in another base, modulo something, on a clock, or with an operation of its own."""
+    if _BASE.search(text) and not _SHAPE.search(text):
+        return True
+    if _MODULO.search(text) or _CLOCK_BEFORE.search(text):
+        return True
+    return any(m[1] != m[3] and re.search(rf"\b{m[1]}|{m[1]}\b", m[4]) and m[3] in m[4] for m in _REDEFINED.finditer(text))
+
+
+def label_before(word: str) -> bool:
+    """Whether a word numbers what follows it: `Day 1`, `Box 2`."""
+    return word.lower() in _LABELS or word == "#"
