@@ -116,8 +116,9 @@ class Allocator:
     def close(self) -> None:
         """No more problems will be added."""
         if not self._closed:
-            self._closed = True
-            self._pilots_may_be_over()
+            final, self._closed = self._targets_final, True
+            if not final:
+                self._fix_targets()
 
     def next(self) -> tuple[int, int] | None:
         """The next (problem, sample) to ask, or None if nothing is wanted now."""
@@ -170,6 +171,8 @@ class Allocator:
 
     def _look(self, trials: Trials) -> None:
         """Finish a problem that has all it can get, else see that it is asked again."""
+        if trials.number not in self._open:
+            return
         if trials.reached and self._targets_final:
             self._finish(trials, "target")
         elif trials.settled == trials.cap and not self._is_pilot(trials):
@@ -195,13 +198,15 @@ class Allocator:
         decided = trials.outcomes.count("correct") + trials.outcomes.count("wrong")
         trials.fail_rate = 1 - trials.corrects / decided if decided else 1.0
         trials.cap, trials.target = self.max_trials, self._target(trials.fail_rate, 1.0)
+        final = self._targets_final
         self.max_fail = max(self.max_fail, trials.fail_rate)
         self._pilots -= 1
-        self._pilots_may_be_over()
+        if not final:
+            self._fix_targets()
 
-    def _pilots_may_be_over(self) -> None:
+    def _fix_targets(self) -> None:
         """Once the largest f is known, give every problem its final target."""
-        if self.policy == "prop2diff" and self._targets_final:
+        if self._targets_final:
             for trials in list(self._open.values()):
                 if trials.target is not None and trials.fail_rate is not None:
                     trials.target = self._target(trials.fail_rate, self.max_fail)

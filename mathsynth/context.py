@@ -23,7 +23,7 @@ from mathsynth.journal import Journal
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt
 from mathsynth.records import Dropped, Failed, Outcoming, Record, Verdict, content_id
-from mathsynth.verifier import Policy
+from mathsynth.verifier import Policy, extract
 from mathsynth.verifier.worker import Checker
 
 Job = TypeVar("Job")
@@ -146,6 +146,15 @@ class Context:
         self.meter.graded += 1
         self.meter.correct += verdict.outcome == "correct"
         return verdict
+
+    async def read(self, response: str, *, finish_reason: str | None = None) -> Verdict:
+        """What a response answers, when there is no reference: `undecided` by the rule `no_reference`, or no answer."""
+        found = extract(response) if finish_reason != "length" else None
+        if found is None or found.how not in self._policy.accept:
+            return Verdict(outcome="undecided", reason="no answer that may be counted", rule="no_answer")
+        return Verdict(
+            outcome="undecided", reason="no reference", rule="no_reference", extracted=found.answer, how=found.how
+        )
 
     def same(self, one: str, other: str) -> bool | None:
         """Whether two answers are equal; None if that could not be checked."""

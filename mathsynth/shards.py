@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -26,6 +26,7 @@ KEY = "key.json"
 DROPPED = "dropped.jsonl"
 FAILED = "failed.jsonl"
 PROBLEMS = "problems.jsonl"
+REJECTED = "rejected.jsonl"
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -178,6 +179,11 @@ def _side(path: Path, row_type: type[Row]) -> Iterator[Row]:
 def to_line(row: BaseModel) -> bytes:
     """A record as one JSON line with its line end."""
     return row.model_dump_json().encode("utf-8", "surrogatepass") + b"\n"
+
+
+def to_json_line(row: Mapping[str, Any]) -> bytes:
+    """A plain mapping as one JSON line with its line end."""
+    return orjson.dumps(row) + b"\n"
 
 
 @contextmanager

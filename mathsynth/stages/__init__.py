@@ -14,11 +14,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from mathsynth.errors import UsageError
+from mathsynth.records import Outcoming
+
+if TYPE_CHECKING:
+    from mathsynth.context import Context
 
 
 class StageConfig(BaseModel):
@@ -26,7 +31,37 @@ class StageConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def prompt_names(self) -> tuple[str, ...]:
+        """The prompts that the stage renders; their content is part of its hash."""
+        return ()
+
+    def model_names(self) -> tuple[str, ...]:
+        """The entries of `models:` that the stage asks."""
+        return ()
+
+    def grades(self) -> bool:
+        """Whether the verifier's rules shape the stage's rows."""
+        return False
+
+
+class Stage(Protocol):
+    """A stage module, as the executors see it."""
+
+    VERSION: int
+    SCOPE: Literal["shard", "all"]
+    Config: type[StageConfig]
+
+    def run(self, records: Iterator[Any], config: Any, ctx: Context) -> Iterator[Outcoming]:
+        """Kept rows, Dropped and Failed, in the order of the records."""
+
 
 def stage_names() -> list[str]:
     """The stages that exist, by file name."""
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+
+
+def load_stage(name: str) -> Stage:
+    """The module of a stage. UsageError naming those that exist if there is none."""
+    if name not in stage_names():
+        raise UsageError(f"unknown stage {name!r}; there are: {', '.join(stage_names())}")
+    return cast(Stage, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))

@@ -1,0 +1,188 @@
+"""Runs one step in this process: drain the stage, write its shards, check the ledger, seal it with a manifest."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+import mathsynth
+from mathsynth.context import Context
+from mathsynth.errors import RunError
+from mathsynth.recipe import Step
+from mathsynth.records import Dropped, Failed, Outcoming, Record
+from mathsynth.shards import (
+    DROPPED,
+    FAILED,
+    KEY,
+    MANIFEST,
+    Counts,
+    FileSeal,
+    Manifest,
+    ModelUse,
+    atomic,
+    seal,
+    shard_name,
+    to_line,
+    write_json,
+)
+from mathsynth.stages import load_stage
+
+SHARD_ROWS = 1000
+USE = ".use.json"
+"""Requests and tokens of earlier, interrupted attempts at a step."""
+
+
+def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Context, rows: int | None) -> Manifest:
+    """Run a step into its directory. Whatever an interrupted attempt left there but replies is written anew.
+
+    `rows` is how many records there are, if known. RunError if a record was lost or the disk refuses.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in directory.iterdir():
+        if path.is_file() and path.name not in (KEY, USE):
+            path.unlink()
+    write_json(directory / KEY, {"key": step.key, "material": step.material})
+    started, clock = datetime.now(UTC), time.monotonic()
+    ctx.meter.total = rows
+    done = False
+    try:
+        counts, shards = _drain(step, records, directory, ctx)
+        done = True
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise RunError(
+            f"{error.filename or directory}: {error.strerror}; what is finished is kept, "
+            "the same command goes on once this is mended"
+        ) from None
+    finally:
+        use = _models_use(step, directory, ctx)
+        ctx.close(done=done)
+    manifest = Manifest(
+        stage=step.stage,
+        step=step.name,
+        key=step.key,
+        counts=counts,
+        shards=shards,
+        files=[seal(path) for path in sorted(directory.iterdir()) if _belongs(path, shards)],
+        models=use,
+        seconds=round(time.monotonic() - clock, 3),
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=platform.node(),
+        versions={"mathsynth": mathsynth.__version__, "python": platform.python_version()},
+    )
+    write_json(directory / MANIFEST, manifest)
+    (directory / USE).unlink(missing_ok=True)
+    return manifest
+
+
+def _drain(step: Step, records: Iterable[Record], directory: Path, ctx: Context) -> tuple[Counts, list[FileSeal]]:
+    ledger = _Ledger()
+    dropped: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    with ExitStack() as files:
+        side = {
+            Dropped: files.enter_context(atomic(directory / DROPPED)),
+            Failed: files.enter_context(atomic(directory / FAILED)),
+        }
+
+        def kept() -> Iterator[Record]:
+            for row in load_stage(step.stage).run(ledger.reading(records), step.config, ctx):
+                ledger.account(row)
+                if isinstance(row, Dropped):
+                    dropped[row.reason] += 1
+                    side[Dropped].write(to_line(row))
+                elif isinstance(row, Failed):
+                    failed[row.boundary] += 1
+                    side[Failed].write(to_line(row))
+                else:
+                    yield row
+
+        shards = list(_write_shards(kept(), directory))
+    rows = sum(shard.rows for shard in shards)
+    read = ledger.read if step.number or ledger.read else rows + sum(dropped.values())
+    ledger.close(step.name)
+    return Counts(read=read, kept=rows, dropped=dict(dropped), failed=dict(failed)), shards
+
+
+def _write_shards(rows: Iterator[Record], directory: Path) -> Iterator[FileSeal]:
+    number, row = 0, next(rows, None)
+    while row is not None:
+        path = directory / shard_name(number)
+        with atomic(path) as file:
+            row = _fill(file, row, rows)
+        yield seal(path)
+        number += 1
+
+
+def _fill(file: IO[bytes], row: Record, rows: Iterator[Record]) -> Record | None:
+    """Write a shard's worth of rows, the first one given; the row that begins the next shard."""
+    following: Record | None = row
+    for _ in range(SHARD_ROWS):
+        if following is None:
+            break
+        file.write(to_line(following))
+        following = next(rows, None)
+    return following
+
+
+def _belongs(path: Path, shards: list[FileSeal]) -> bool:
+    named = {shard.file for shard in shards}
+    return path.is_file() and path.name not in named and path.name not in (KEY, USE, MANIFEST)
+
+
+def _models_use(step: Step, directory: Path, ctx: Context) -> dict[str, ModelUse]:
+    """What the models were asked in this attempt and the interrupted ones before it."""
+    path = directory / USE
+    earlier = orjson.loads(path.read_bytes()) if path.exists() else {}
+    use = {}
+    for name in step.models:
+        now = ctx.callers[name].use if name in ctx.callers else ModelUse(model=step.models[name].model)
+        before = ModelUse.model_validate(earlier.get(name, {"model": now.model}))
+        use[name] = now.model_copy(
+            update={
+                field: getattr(before, field) + getattr(now, field)
+                for field in ("requests", "errors", "prompt_tokens", "completion_tokens", "seconds")
+            }
+        )
+    if use:
+        write_json(path, {name: model.model_dump(mode="json") for name, model in use.items()})
+    return use
+
+
+class _Ledger:
+    """Which records a stage still owes an answer for: each must be kept, dropped, failed or become a parent."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self._owing: set[str] = set()
+
+    def reading(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            self.read += 1
+            self._owing.add(record.id)
+            yield record
+
+    def account(self, row: Outcoming) -> None:
+        if not self._owing:
+            return
+        fields: dict[str, Any] = row.row if isinstance(row, (Dropped, Failed)) else row.__dict__
+        self._owing.difference_update(
+            (fields.get("id", ""), fields.get("problem_id", ""), *fields.get("parents", ()))
+        )
+
+    def close(self, step: str) -> None:
+        if self._owing:
+            raise RunError(
+                f"step {step}: {len(self._owing)} of {self.read} records are neither kept nor dropped nor failed, "
+                f"the first {min(self._owing)}; this is a bug of the stage"
+            )

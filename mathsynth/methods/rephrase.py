@@ -1,0 +1,47 @@
+"""Say a problem in other words, keeping every number and the answer (MetaMath's rephrasing).
+
+The only proof that a rewrite kept its meaning is that solving it gives the old answer (2309.12284), so each one is
+marked `confirm` and `sample` drops it unless its samples do. Cheap checks come first: another text, the same numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from mathsynth.methods import MethodConfig, ask_for_question, child
+from mathsynth.records import Dropped, Problem
+
+if TYPE_CHECKING:
+    from mathsynth.context import Context
+
+
+class Config(MethodConfig):
+    """Rephrasing."""
+
+    n: int = Field(default=1, ge=1)
+    """Rewrites asked for per seed."""
+    prompt: str = "rephrase"
+    """The prompt; it is given `question`."""
+
+    def prompt_names(self) -> tuple[str, ...]:
+        """The prompt above."""
+        return (self.prompt,)
+
+    def calls(self) -> int:
+        """One for each rewrite."""
+        return self.n
+
+
+async def make(seed: Problem, config: Config, model: str, ctx: Context) -> list[Problem | Dropped]:
+    """The rewrites of one seed. A seed without an answer gives none: nothing could confirm them."""
+    if seed.answer is None:
+        return []
+    rows: list[Problem | Dropped] = []
+    messages = ctx.prompt(config.prompt).messages(question=seed.question)
+    for sample in range(config.n):
+        text, _, refused = await ask_for_question(ctx, model, messages, sample, seed, keeps_answer=True)
+        problem = child(seed, text, method="rephrase", answer=seed.answer, meta={"confirm": True, "sample": sample})
+        rows.append(ctx.dropped(problem, *refused) if refused else problem)
+    return rows

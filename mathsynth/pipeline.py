@@ -1,0 +1,269 @@
+"""Runs a recipe's steps in order: skip what is done, read, call, write, manifest last.
+
+The same command again goes on where the last one stopped. One process at a time writes a run. What changed since the
+last run is said before anything is asked: which keys differ, which steps stay valid, whether replies are asked again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mathsynth.backends import connect
+from mathsynth.context import Context, RunInfo, Stop
+from mathsynth.errors import RunError, UsageError
+from mathsynth.executors import local
+from mathsynth.progress import Display, Meter, Silent
+from mathsynth.recipe import Recipe, Step
+from mathsynth.records import Record
+from mathsynth.report.numbers import gather
+from mathsynth.report.page import page
+from mathsynth.settings import unknown
+from mathsynth.shards import (
+    KEY,
+    MANIFEST,
+    Manifest,
+    atomic,
+    check_seals,
+    read_failed,
+    read_manifest,
+    read_rows,
+    write_json,
+)
+
+LOCK, RECIPE, STEPS, REPLIES, REPORT = ".lock", "recipe.yaml", "steps.json", "replies", "report.html"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about one run of a recipe."""
+
+    until: str | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    command: str = ""
+    say: Callable[[str], None] = lambda line: None
+    """Where one-line messages go."""
+    display: Display = field(default_factory=Silent)
+    stop: Stop = field(default_factory=Stop)
+
+
+def generate(recipe: Recipe, run: Path, options: Options) -> Path:
+    """Run the recipe into `run` and write its report; the report's path.
+
+    RunError if the directory can't be used or too much failed, Stopped if the run was told to end early.
+    """
+    steps = _until(recipe, options.until)
+    with hold(run):
+        if options.fresh:
+            _clear(run)
+        if options.retry_failed:
+            _forget_failures(recipe, run, options.say)
+        for line in changes(recipe, run):
+            options.say(line)
+        with atomic(run / RECIPE) as file:
+            file.write(recipe.text.encode())
+        _write_key_texts(run, steps)
+        manifest: Manifest | None = None
+        source: Path | None = None
+        for step in steps:
+            directory = run / step.directory
+            before = manifest
+            manifest = read_manifest(directory)
+            if manifest is not None:
+                check_seals(directory, manifest)
+            else:
+                ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
+                records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
+                manifest = local.run_step(
+                    step, records, directory, ctx, before.counts.kept if before else None
+                )
+            _refuse_mass_failure(recipe, step, directory, manifest)
+            source = directory
+        return write_report(run)
+
+
+def run_stage(
+    recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options
+) -> Manifest:
+    """One step as a command: from records into a stage directory that holds its own journal."""
+    with hold(directory):
+        manifest = read_manifest(directory)
+        if manifest is not None and manifest.key == step.key and not options.fresh:
+            check_seals(directory, manifest)
+            options.say(f"{directory}: up to date")
+            return manifest
+        (directory / MANIFEST).unlink(missing_ok=True)
+        ctx = _context(recipe, step, directory, directory / REPLIES, options)
+        return local.run_step(step, records, directory, ctx, None)
+
+
+def write_report(run: Path) -> Path:
+    """The HTML page of a run as it stands."""
+    path = run / REPORT
+    with atomic(path) as file:
+        file.write(page(gather(run)).encode())
+    return path
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """The right to write a run. RunError naming who has it, or if something else lives in the directory."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        there = {path.name for path in directory.iterdir()}
+    except OSError as error:
+        raise RunError(f"{directory}: {error.strerror}") from None
+    if there and not there & {LOCK, RECIPE, MANIFEST, KEY}:
+        raise UsageError(f"{directory}: not empty and not a run of mathsynth; choose another directory")
+    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
+            raise RunError(f"{directory}: {holder} is writing this run; wait for it or stop it") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def changes(recipe: Recipe, run: Path) -> list[str]:
+    """What is different from the last run in this directory, in lines for the user; empty if nothing is."""
+    valid, again, keys = [], [], []
+    for step in recipe.steps:
+        if (run / step.directory / MANIFEST).exists():
+            valid.append(step.name)
+            continue
+        old = _last_material(run, step)
+        if old is None or old == step.material:
+            continue
+        differ = list(_differences(old, step.material, step.name))
+        keys += differ
+        asks = any(".prompts." in d or ".models." in d or ".sampling" in d or ".seed" in d for d in differ)
+        if not step.models:
+            again.append(step.name)
+        elif asks:
+            again.append(f"{step.name} (its requests differ: they are asked again)")
+        else:
+            again.append(f"{step.name} (replies on disk are used, only new requests are asked)")
+    if not again:
+        return []
+    return [
+        "the recipe changed since the last run here:",
+        *(f"  {line}" for line in keys),
+        f"  still valid: {', '.join(valid) or 'nothing'}",
+        f"  run again: {', '.join(again)}",
+    ]
+
+
+def _last_material(run: Path, step: Step) -> dict[str, Any] | None:
+    """The key material of the newest directory of the same step."""
+    found = sorted(run.glob(f"{step.replies}-????????/{KEY}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        return None
+    material: dict[str, Any] = orjson.loads(found[-1].read_bytes())["material"]
+    return material
+
+
+def _differences(old: Any, new: Any, place: str) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            if key != "before":
+                yield from _differences(old.get(key), new.get(key), f"{place}.{key}".replace(".config.", "."))
+    elif old != new:
+        yield f"{place}: {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
+    if until is None:
+        return recipe.steps
+    names = [step.name for step in recipe.steps]
+    if until not in names:
+        raise UsageError(f"--until {until}: {unknown(until, names, 'step')}")
+    return recipe.steps[: names.index(until) + 1]
+
+
+def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options: Options) -> Context:
+    return Context(
+        stage=step.name,
+        directory=directory,
+        replies=replies,
+        base=recipe.base,
+        seed=recipe.head.seed,
+        models=step.models,
+        connect=connect,
+        prompts=step.prompts,
+        policy=recipe.policy,
+        info=RunInfo(
+            name=recipe.name,
+            recipe=recipe.text,
+            command=options.command,
+            models={name: model.model for name, model in recipe.models.items()},
+        ),
+        meter=Meter(step.name),
+        display=options.display,
+        stop=options.stop,
+    )
+
+
+def _write_key_texts(run: Path, steps: Sequence[Step]) -> None:
+    listed = [{"step": step.name, "stage": step.stage, "directory": step.directory} for step in steps]
+    write_json(run / STEPS, {"schema": 1, "steps": listed})
+
+
+def _clear(run: Path) -> None:
+    for path in run.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def _forget_failures(recipe: Recipe, run: Path, say: Callable[[str], None]) -> None:
+    """Reopen the first step with failed rows and all that built on it; their replies stay."""
+    reopened = False
+    for step in recipe.steps:
+        directory = run / step.directory
+        manifest = read_manifest(directory)
+        if manifest is None:
+            return
+        failed = sum(manifest.counts.failed.values())
+        if failed and not reopened:
+            say(f"asking {failed} failed {'row' if failed == 1 else 'rows'} of {step.name} again")
+        reopened = reopened or failed > 0
+        if reopened:
+            (directory / MANIFEST).unlink()
+    if not reopened:
+        say("no row failed; there is nothing to ask again")
+
+
+def _refuse_mass_failure(recipe: Recipe, step: Step, directory: Path, manifest: Manifest) -> None:
+    """RunError if more than the stated share of a step's calls (or rows, without a model) failed."""
+    failed = sum(manifest.counts.failed.values())
+    if not failed:
+        return
+    answered = sum(use.requests + use.reused for use in manifest.models.values())
+    share = failed / (failed + answered if manifest.models else max(manifest.counts.read, failed))
+    if share > recipe.head.max_failed_share:
+        first = next(read_failed(directory))
+        raise RunError(
+            f"{step.name}: {failed} failed ({share:.0%}, max_failed_share is {recipe.head.max_failed_share:.0%}); "
+            f"the first: {first.error}. All are in {directory / 'failed.jsonl'}; --retry-failed asks only those again"
+        )

@@ -1,0 +1,88 @@
+"""What a question written by a model must be before it may be asked. PURE.
+
+The acceptance rules of methods.md 4a, 4b and 6a: the reply begins with the marker `Problem:`, holds one problem of at
+most two sub-questions and no solution, differs from its source, and a rewrite that should keep the answer keeps every
+number. Each rule has a name that is counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from fractions import Fraction
+
+MARKER = "Problem:"
+MAX_QUESTIONS = 2
+MAX_GROWTH = 6
+"""A rewrite longer than this many times its source (and 400 characters) is rambling."""
+
+_WORDS = {
+    word: value
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen twenty".split()
+    )
+} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
+_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[a-z]+", re.IGNORECASE)
+_SOLUTION = re.compile(
+    r"\\boxed|####|\bthe answer is\b|^\s*(?:\*\*)?(?:answer|solution)\b[^.?!]{0,20}:|\bstep 1\b|\blet'?s solve\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def read_question(reply: str) -> str | None:
+    """The question after the marker, None if the reply does not begin with it."""
+    text = reply.strip().strip("*").lstrip()
+    if not text.lower().startswith(MARKER.lower()):
+        return None
+    return text[len(MARKER) :].strip().strip("*").strip()
+
+
+def fault(question: str | None, source: str, finish_reason: str, *, keeps_answer: bool) -> tuple[str, str] | None:
+    """(reason, detail) why a written question is unusable, or None. `source` is the question that it was made from."""
+    if finish_reason == "length":
+        return "truncated", "the reply was cut by max_tokens"
+    if question is None:
+        return "no_marker", f"the reply does not begin with {MARKER!r}"
+    if not question:
+        return "empty", "nothing after the marker"
+    if _SOLUTION.search(question):
+        return "has_solution", "the reply solves the problem too"
+    asked = question.count("?")
+    if asked > MAX_QUESTIONS or question.lower().count(MARKER.lower()):
+        return "several_problems", f"{asked} questions, at most {MAX_QUESTIONS}"
+    if not asked and not re.search(
+        r"\b(?:find|compute|calculate|determine|evaluate|solve|simplify|how|what)\b", question, re.IGNORECASE
+    ):
+        return "no_question", "nothing is asked"
+    if same_text(question, source):
+        return "unchanged", "same text as its source"
+    if len(question) > max(400, MAX_GROWTH * len(source)):
+        return "too_long", f"{len(question)} characters from {len(source)}"
+    if keeps_answer and (changed := _changed_numbers(question, source)):
+        return "numbers_changed", changed
+    return None
+
+
+def same_text(one: str, other: str) -> bool:
+    """Equal but for case, space and punctuation."""
+    return re.sub(r"[\W_]+", "", one.lower()) == re.sub(r"[\W_]+", "", other.lower())
+
+
+def numbers(text: str) -> Counter[Fraction]:
+    """The numbers of a text, written in digits or (up to a hundred) in words. "one" is left out: it is a pronoun too."""
+    found: Counter[Fraction] = Counter()
+    for token in _NUMBER.findall(text):
+        if token[0].isdigit():
+            found[Fraction(token.replace(",", ""))] += 1
+        elif token.lower() in _WORDS and token.lower() != "one":
+            found[Fraction(_WORDS[token.lower()])] += 1
+    return found
+
+
+def _changed_numbers(question: str, source: str) -> str:
+    before, after = numbers(source), numbers(question)
+    # A number may be repeated or said once less; one that is lost or new changes the problem.
+    lost, new = sorted(set(before) - set(after)), sorted(set(after) - set(before))
+    parts = [f"lost {', '.join(map(str, lost))}"] * bool(lost) + [f"new {', '.join(map(str, new))}"] * bool(new)
+    return "; ".join(parts)

@@ -1,0 +1,263 @@
+"""A recipe: YAML, parsed once into frozen configs, each step with the hash key that names its output.
+
+A step's key covers its stage and version, its config but for tuning knobs, the content of its prompts, what its
+models are sent, the verifier's rules if it grades, the recipe's seed, and the key of the step before. So another
+config is another directory, and equal work is found again. The material of each key is written beside the rows
+(`key.json`), which is how a later run can say what changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import xxhash
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from mathsynth.backends import load_backend
+from mathsynth.backends.base import ModelConfig
+from mathsynth.errors import UsageError
+from mathsynth.prompts import Prompt, find_prompt
+from mathsynth.resources import folder
+from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
+from mathsynth.stages import StageConfig, load_stage, stage_names
+from mathsynth.stages import input as input_stage
+from mathsynth.verifier import VERSION as VERIFIER_VERSION
+from mathsynth.verifier import Policy
+from mathsynth.yamlfile import Document, load
+
+INPUT = "input"
+
+
+class Head(BaseModel):
+    """The keys of a recipe beside its input, models, verifier and steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="", pattern=r"^[\w.-]*$")
+    """The run's name; the recipe's file name if empty. Runs go to `runs/<name>`."""
+    description: str = ""
+    """One sentence on what the recipe is for."""
+    seed: int = 0
+    """Seed of everything random, the models' sampling included."""
+    max_failed_share: float = Field(default=0.05, ge=0, le=1)
+    """A step in which more than this share of the rows failed ends the run with exit 1."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a recipe, ready to run."""
+
+    number: int
+    name: str
+    stage: str
+    config: StageConfig
+    models: dict[str, ModelConfig]
+    prompts: dict[str, Prompt]
+    material: dict[str, Any]
+    key: str
+
+    @property
+    def directory(self) -> str:
+        """`02-sample-7311f4bf`."""
+        return f"{self.number:02d}-{self.name}-{self.key[:8]}"
+
+    @property
+    def replies(self) -> str:
+        """The journal's folder, without the hash: a changed config finds old replies."""
+        return f"{self.number:02d}-{self.name}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as resolved: what `generate` runs and `recipe.yaml` records."""
+
+    path: Path
+    head: Head
+    models: dict[str, ModelConfig]
+    policy: Policy
+    steps: tuple[Step, ...]
+    document: Document
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.head.name or self.path.stem
+
+    @property
+    def base(self) -> Path:
+        """What relative paths in the recipe start from."""
+        return self.path.parent
+
+    @property
+    def text(self) -> str:
+        """The resolved recipe as YAML, without anything that came from the environment."""
+        return self.document.redact(yaml.safe_dump(self.document.data, sort_keys=False, allow_unicode=True))
+
+
+def find_recipe(given: str) -> Path:
+    """A recipe by path, or by name among those that ship with mathsynth. UsageError naming these."""
+    path = Path(given)
+    if path.is_file():
+        return path.resolve()
+    shipped = folder("recipes")
+    if re.fullmatch(r"[\w-]+", given) and (shipped / f"{given}.yaml").is_file():
+        return shipped / f"{given}.yaml"
+    names = ", ".join(sorted(found.stem for found in shipped.glob("*.yaml")))
+    raise UsageError(f"{given}: no such recipe file; shipped ones: {names}")
+
+
+def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
+    """The recipe with its overrides. UsageError with one line for each mistake: file, line, key, what is allowed."""
+    document = load(path, sets)
+    faults: list[str] = []
+    recipe = _Parser(path, document, faults).recipe()
+    if recipe is None or faults:
+        raise UsageError("\n".join(dict.fromkeys(faults)))
+    return recipe
+
+
+def fresh_key(material: dict[str, Any]) -> str:
+    """32 hex digits of a key's material (canonical JSON)."""
+    return xxhash.xxh3_128_hexdigest(orjson.dumps(material, option=orjson.OPT_SORT_KEYS))
+
+
+class _Parser:
+    """Parses the sections of one document, collecting faults instead of stopping at the first."""
+
+    def __init__(self, path: Path, document: Document, faults: list[str]) -> None:
+        self.path, self.document, self.faults = path, document, faults
+
+    def recipe(self) -> Recipe | None:
+        data = dict(self.document.data)
+        steps_data = self.mapping(data.pop("steps", None), ("steps",), "stage names")
+        models_data = self.mapping(data.pop("models", None) or {}, ("models",), "model names")
+        input_data, policy_data = data.pop(INPUT, None), data.pop("verifier", None) or {}
+        known = {*Head.model_fields, "steps", "models", INPUT, "verifier", "extends"}
+        for key in [key for key in data if key not in known]:
+            self.fault((key,), unknown(key, known))
+            del data[key]
+        head = self.config(Head, data, ())
+        policy = self.config(Policy, policy_data, ("verifier",))
+        models = {name: self.model(name, settings) for name, settings in models_data.items()}
+        first = self.input(input_data)
+        if not steps_data:
+            self.fault(("steps",), f"this key is required: which stages run (there are: {', '.join(_usable())})")
+        configs = [("input", INPUT, first)] + [self.step(name, settings) for name, settings in steps_data.items()]
+        prompts = self.prompts(configs)
+        usable = {name: model for name, model in models.items() if model is not None}
+        self.check_models(configs, usable)
+        if self.faults or head is None or policy is None or first is None:
+            return None
+        recipe = Recipe(self.path, head, usable, policy, (), self.document)
+        steps = tuple(build_steps(recipe, [(n, s, c) for n, s, c in configs if c is not None], prompts))
+        return Recipe(self.path, head, usable, policy, steps, self.document)
+
+    def fault(self, place: Place, text: str) -> None:
+        where = self.document.where(place)
+        self.faults.append(f"{where}: {dotted(place)}: {text}" if place else f"{where}: {text}")
+
+    def mapping(self, value: Any, place: Place, of: str) -> dict[str, Any]:
+        if value is None or isinstance(value, dict):
+            return value or {}
+        self.fault(place, f"should be a mapping of {of}, got {type(value).__name__}")
+        return {}
+
+    def config(self, model: type[Any], data: Any, place: Place) -> Any:
+        try:
+            return validate(model, data, place)
+        except ConfigError as error:
+            for at, text in error.faults:
+                self.fault(at, text)
+        except UsageError as error:
+            self.fault(place, str(error))
+        return None
+
+    def model(self, name: str, settings: Any) -> ModelConfig | None:
+        place: Place = ("models", name)
+        settings = self.mapping(settings, place, "model settings")
+        if "backend" not in settings:
+            self.fault(place, "backend: this key is required")
+            return None
+        try:
+            config = load_backend(str(settings["backend"])).Config
+        except UsageError as error:
+            self.fault((*place, "backend"), str(error))
+            return None
+        found: ModelConfig | None = self.config(config, settings, place)
+        return found
+
+    def input(self, data: Any) -> StageConfig | None:
+        if data is None:
+            self.fault((), "input: this key is required: which files hold the seed problems")
+            return None
+        if isinstance(data, str):
+            data = {"sources": [{"path": data}]}
+        elif isinstance(data, list):
+            data = {"sources": [{"path": item} if isinstance(item, str) else item for item in data]}
+        config: StageConfig | None = self.config(input_stage.Config, data, (INPUT,))
+        return config
+
+    def step(self, name: str, settings: Any) -> tuple[str, str, StageConfig | None]:
+        place: Place = ("steps", name)
+        settings = dict(self.mapping(settings, place, "stage settings"))
+        stage = str(settings.pop("stage", name))
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or name == INPUT:
+            self.fault(place, "a step's name is lower-case letters, digits and hyphens, and not `input`")
+        try:
+            config = load_stage(stage).Config
+        except UsageError as error:
+            self.fault(place, str(error))
+            return name, stage, None
+        return name, stage, self.config(config, settings, place)
+
+    def prompts(self, configs: list[tuple[str, str, StageConfig | None]]) -> dict[str, Prompt]:
+        found: dict[str, Prompt] = {}
+        for name, _, config in configs:
+            for prompt in config.prompt_names() if config else ():
+                try:
+                    found[prompt] = find_prompt(prompt, [self.path.parent / "prompts"])
+                except UsageError as error:
+                    self.fault(("steps", name), str(error))
+        return found
+
+    def check_models(self, configs: list[tuple[str, str, StageConfig | None]], models: dict[str, ModelConfig]) -> None:
+        written = self.document.data.get("models") or {}
+        for name, _, config in configs:
+            for model in config.model_names() if config else ():
+                if model not in models and model not in written:
+                    self.fault(("steps", name, "model"), unknown(model, models, "model"))
+
+
+def build_steps(
+    recipe: Recipe, configs: Sequence[tuple[str, str, StageConfig]], prompts: dict[str, Prompt]
+) -> Iterator[Step]:
+    """The steps with their keys, each built on the one before."""
+    before = ""
+    for number, (name, stage, config) in enumerate(configs):
+        models = {name: recipe.models[name] for name in config.model_names()}
+        own = {name: prompts[name] for name in config.prompt_names()}
+        material: dict[str, Any] = {
+            "stage": stage,
+            "version": load_stage(stage).VERSION,
+            "config": config.model_dump(mode="json"),
+            "prompts": {name: prompt.hash for name, prompt in own.items()},
+            "models": {name: model.model_dump(mode="json") for name, model in models.items()},
+            "seed": recipe.head.seed,
+            "before": before,
+        }
+        if config.grades():
+            material["verifier"] = {"version": VERIFIER_VERSION, **recipe.policy.model_dump(mode="json")}
+        if isinstance(config, input_stage.Config):
+            material["content"] = input_stage.content_key(config, recipe.base)
+        before = fresh_key(material)
+        yield Step(number, name, stage, config, models, own, material, before)
+
+
+def _usable() -> list[str]:
+    return [name for name in stage_names() if name != INPUT]

@@ -1,0 +1,332 @@
+"""Sample solutions until enough of them are proved right, grading each as it arrives.
+
+One loop draws from all problems (`allocation.py` decides which is next), so no slot waits for a wave. A problem with a
+reference keeps its first correct samples by sample number. A problem without one gets `vote.samples` samples and, if
+enough of them agree, the answer that they agree on. A rewritten problem is trusted only if the answer that it should
+have is also the one that its samples reach most often. `problems.jsonl` says what every problem cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import IO, Any, Literal
+
+from pydantic import Field
+
+from mathsynth.allocation import Allocator, Trials
+from mathsynth.backends.base import Reply, Request
+from mathsynth.context import Context
+from mathsynth.errors import BackendError
+from mathsynth.records import Difficulty, Outcoming, Problem, Solution, Verdict
+from mathsynth.shards import PROBLEMS, REJECTED, atomic, to_json_line, to_line
+from mathsynth.stages import StageConfig
+from mathsynth.verifier.vote import Vote, vote
+
+VERSION = 1
+SCOPE = "all"
+
+OPEN_PER_SLOT = 16
+"""Unfinished or not yet written problems per request slot: bounds memory when one early problem takes long."""
+
+
+class VoteConfig(StageConfig):
+    """How a problem without a reference gets its answer."""
+
+    samples: int = Field(default=8, ge=2)
+    """Samples of such a problem."""
+    min_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the answers that must agree; below it the problem is dropped as `no_agreement`."""
+    min_votes: int = Field(default=3, ge=1)
+    """Samples that must agree."""
+
+
+class Config(StageConfig):
+    """Sampling: the model, the prompt, and how many samples each problem gets."""
+
+    model: str = "teacher"
+    """The entry of `models:` that solves."""
+    prompt: str = "solve"
+    """The prompt; it is given `question`."""
+    policy: Literal["fixed", "uniform", "prop2diff"] = "uniform"
+    """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty."""
+    k: int = Field(default=4, ge=1)
+    """Samples (fixed) or correct samples wanted; for prop2diff those of the hardest problem."""
+    max_trials: int = Field(default=16, ge=1)
+    """Samples of one problem at most."""
+    pilot: int = Field(default=8, ge=1)
+    """Samples that measure a problem's difficulty first (prop2diff)."""
+    token_budget: int | None = Field(default=None, ge=1)
+    """Prompt and completion tokens after which every problem ends where it stands."""
+    vote: VoteConfig = VoteConfig()
+    """Problems without a reference answer."""
+    confirm: Literal["most", "any"] = "most"
+    """A rewritten problem counts if its expected answer is the most frequent one (`most`), or turns up at all (`any`)."""
+    keep_wrong: bool = False
+    """Write wrong and undecided samples to `rejected.jsonl`, for preference data."""
+    sampling: dict[str, Any] = Field(default_factory=dict)
+    """Overrides of the model's sampling (temperature, top_p, max_tokens, stop, extra_body)."""
+
+    def prompt_names(self) -> tuple[str, ...]:
+        """The prompts whose content is part of the hash."""
+        return (self.prompt,)
+
+    def model_names(self) -> tuple[str, ...]:
+        """The models that are asked."""
+        return (self.model,)
+
+    def grades(self) -> bool:
+        """Yes."""
+        return True
+
+
+@dataclass
+class Sample:
+    """One graded sample; its text stays in the journal."""
+
+    verdict: Verdict | None
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    error: str = ""
+
+
+@dataclass
+class Asked:
+    """A problem under way: its samples by number."""
+
+    problem: Problem
+    samples: dict[int, Sample] = field(default_factory=dict)
+
+
+def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Outcoming]:
+    """Kept solutions, and every problem that yielded none as Dropped or Failed, in the order of the problems."""
+    allocator = Allocator(
+        config.policy,
+        k=config.k,
+        max_trials=config.max_trials,
+        pilot=config.pilot,
+        token_budget=config.token_budget,
+    )
+    asked: dict[int, Asked] = {}
+    ended: dict[int, Trials] = {}
+    written = 0
+    room = OPEN_PER_SLOT * ctx.model(config.model).max_in_flight
+
+    def next_job() -> tuple[int, int] | None:
+        while True:
+            if (job := allocator.next()) is not None:
+                return job
+            if allocator.spent or (config.policy != "prop2diff" and len(asked) >= room):
+                return None
+            if (problem := next(records, None)) is None:
+                allocator.close()
+                return allocator.next()
+            asked[allocator.add(samples=config.vote.samples if problem.answer is None else None)] = Asked(problem)
+
+    async def ask(job: tuple[int, int]) -> None:
+        number, sample = job
+        entry = asked.get(number)
+        if entry is None:
+            return
+        graded = await _ask(entry.problem, sample, config, ctx)
+        entry.samples[sample] = graded
+        outcome = graded.verdict.outcome if graded.verdict else "failed"
+        allocator.record(number, sample, outcome, graded.prompt_tokens + graded.completion_tokens)
+
+    with ExitStack() as files:
+        ledger = files.enter_context(atomic(ctx.directory / PROBLEMS))
+        rejected = files.enter_context(atomic(ctx.directory / REJECTED)) if config.keep_wrong else None
+
+        def finished() -> Iterator[Outcoming]:
+            nonlocal written
+            ended.update({trials.number: trials for trials in allocator.finished()})
+            while written in ended:
+                yield from _settle(asked.pop(written), ended.pop(written), config, ctx, ledger, rejected)
+                written += 1
+                ctx.meter.done += 1
+
+        for _ in ctx.pump(next_job, ask):
+            yield from finished()
+        yield from finished()
+        for problem in records:
+            ctx.meter.done += 1
+            yield ctx.dropped(problem, "budget", f"token_budget={config.token_budget} was spent before it was asked")
+
+
+async def _ask(problem: Problem, sample: int, config: Config, ctx: Context) -> Sample:
+    try:
+        reply = await ctx.complete(config.model, _request(problem, sample, config, ctx))
+    except BackendError as error:
+        if error.fatal:
+            raise
+        return Sample(None, error=str(error))
+    return Sample(
+        await _grade(problem, reply, ctx),
+        reply.finish_reason,
+        reply.usage.prompt_tokens,
+        reply.usage.completion_tokens,
+    )
+
+
+def _request(problem: Problem, sample: int, config: Config, ctx: Context) -> Request:
+    messages = ctx.prompt(config.prompt).messages(question=problem.question)
+    return ctx.request(config.model, messages, sample=sample, sampling=config.sampling)
+
+
+async def _grade(problem: Problem, reply: Reply, ctx: Context) -> Verdict:
+    if problem.answer is not None:
+        return await ctx.check(problem.answer, response=reply.text, finish_reason=reply.finish_reason)
+    # No reference yet: an answer compared with itself is read, found gradable or not, and waits for the vote.
+    return await ctx.read(reply.text, finish_reason=reply.finish_reason)
+
+
+def _settle(
+    asked: Asked, trials: Trials, config: Config, ctx: Context, ledger: IO[bytes], rejected: IO[bytes] | None
+) -> Iterator[Outcoming]:
+    """The rows of a finished problem, and its line in the ledger."""
+    problem = asked.problem
+    counted = {number: asked.samples[number] for number in range(trials.settled)}
+    reason, detail, election = "", "", None
+    if problem.answer is None:
+        election = _elect(counted, ctx)
+        reason, detail = _why_not(election, config.vote)
+        if election is not None and not reason:
+            problem = problem.model_copy(update={"answer": election.winner, "answer_source": "vote"})
+            problem = problem.model_copy(update={"meta": problem.meta | {"vote_share": round(election.share, 4)}})
+            counted = {number: _as_voted(sample, problem, ctx) for number, sample in counted.items()}
+    correct = [number for number, sample in counted.items() if _outcome(sample) == "correct"]
+    if not reason and not correct:
+        reason, detail = "unsolved", f"no correct one in {len(counted)} samples ({trials.reason})"
+    if not reason and problem.meta.get("confirm") and config.confirm == "most":
+        reason, detail = _unconfirmed(problem, counted, ctx)
+    kept = [] if reason else correct[: trials.target or config.k]
+
+    ledger.write(to_json_line(_ledger_line(problem, asked, trials, counted, len(correct), len(kept), reason, config)))
+    difficulty = _difficulty(counted, len(correct), ctx.model(config.model).model)
+    for number in kept:
+        yield _solution(problem, number, counted[number], difficulty, config, ctx)
+    if rejected is not None:
+        for number, sample in counted.items():
+            if sample.verdict is not None and number not in kept and _outcome(sample) != "correct":
+                rejected.write(to_line(_solution(problem, number, sample, difficulty, config, ctx)))
+    errors = [sample.error for sample in counted.values() if sample.error]
+    if errors and len(errors) == len(counted):
+        yield ctx.failed(problem, "model", errors[-1])
+    elif reason:
+        yield ctx.dropped(problem, reason, detail)
+
+
+def _outcome(sample: Sample) -> str:
+    return sample.verdict.outcome if sample.verdict else "failed"
+
+
+def _elect(counted: dict[int, Sample], ctx: Context) -> Vote | None:
+    answers = [sample.verdict.extracted if sample.verdict else None for sample in counted.values()]
+    return vote(answers, ctx.same)
+
+
+def _why_not(election: Vote | None, config: VoteConfig) -> tuple[str, str]:
+    if election is None:
+        return "no_answer", "no sample gave an answer that could be read"
+    if election.share < config.min_share or election.votes < config.min_votes:
+        return (
+            "no_agreement",
+            f"{election.votes} of {election.counted} answers agree on {election.winner} "
+            f"(min_share {config.min_share:g}, min_votes {config.min_votes})",
+        )
+    return "", ""
+
+
+def _as_voted(sample: Sample, problem: Problem, ctx: Context) -> Sample:
+    """The sample graded against the answer that the vote chose."""
+    if sample.verdict is None or sample.verdict.extracted is None or problem.answer is None:
+        return sample
+    verdict = ctx.checker.check_now(problem.answer, answer=sample.verdict.extracted)
+    verdict = verdict.model_copy(update={"extracted": sample.verdict.extracted, "how": sample.verdict.how})
+    return Sample(verdict, sample.finish_reason, sample.prompt_tokens, sample.completion_tokens)
+
+
+def _unconfirmed(problem: Problem, counted: dict[int, Sample], ctx: Context) -> tuple[str, str]:
+    """Why the samples of a rewritten problem do not confirm the answer that it should have kept, or ("", "")."""
+    election = _elect(counted, ctx)
+    if election is not None and problem.answer is not None and ctx.same(problem.answer, election.winner):
+        return "", ""
+    most = f"most samples say {election.winner}" if election else "no sample gave an answer"
+    return "not_confirmed", f"expected {problem.answer}, {most}"
+
+
+def _difficulty(counted: dict[int, Sample], corrects: int, model: str) -> Difficulty:
+    wrong = sum(_outcome(sample) == "wrong" for sample in counted.values())
+    decided = corrects + wrong
+    return Difficulty(pass_rate=corrects / decided if decided else 0.0, trials=len(counted), model=model)
+
+
+def _ledger_line(
+    problem: Problem,
+    asked: Asked,
+    trials: Trials,
+    counted: dict[int, Sample],
+    corrects: int,
+    kept: int,
+    reason: str,
+    config: Config,
+) -> dict[str, Any]:
+    outcomes = [_outcome(sample) for sample in counted.values()]
+    wrong = outcomes.count("wrong")
+    return {
+        "problem_id": problem.id,
+        "question": problem.question,
+        "answer": problem.answer,
+        "answer_source": problem.answer_source,
+        "method": problem.method,
+        "level": problem.level,
+        "topics": problem.topics,
+        "model": config.model,
+        "trials": len(counted),
+        "corrects": corrects,
+        "wrong": wrong,
+        "undecided": outcomes.count("undecided"),
+        "failed": outcomes.count("failed"),
+        "truncated": sum(sample.finish_reason == "length" for sample in counted.values()),
+        "no_answer": sum(s.verdict is not None and s.verdict.extracted is None for s in counted.values()),
+        "pass_rate": corrects / (corrects + wrong) if corrects + wrong else None,
+        "target": trials.target,
+        "kept": kept,
+        "prompt_tokens": sum(sample.prompt_tokens for sample in asked.samples.values()),
+        "completion_tokens": sum(sample.completion_tokens for sample in asked.samples.values()),
+        "waste": len(asked.samples) - len(counted),
+        "solved": kept > 0,
+        "reason": reason or trials.reason,
+    }
+
+
+def _solution(
+    problem: Problem, number: int, sample: Sample, difficulty: Difficulty, config: Config, ctx: Context
+) -> Solution:
+    request = _request(problem, number, config, ctx)
+    reply = ctx.stored(request)
+    assert sample.verdict is not None
+    return Solution(
+        problem_id=problem.id,
+        question=problem.question,
+        answer=problem.answer,
+        answer_source=problem.answer_source,
+        response=reply.text,
+        extracted=sample.verdict.extracted,
+        verdict=sample.verdict,
+        model=request.model,
+        sampling=request.sampling.model_dump(mode="json"),
+        seed=number,
+        usage=reply.usage,
+        finish_reason=reply.finish_reason,
+        source=problem.source,
+        license=problem.license,
+        level=problem.level,
+        topics=problem.topics,
+        method=problem.method,
+        parents=problem.parents,
+        difficulty=difficulty,
+        meta=problem.meta,
+    )

@@ -1,0 +1,74 @@
+"""Make new problems from seeds, by the methods that the recipe names.
+
+Every new problem names its seed, its method and what the method did. Only seeds are expanded, never what was made from
+them, so errors don't pile up (LLM2LLM, methods.md 10b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field, SerializeAsAny, field_validator
+
+from mathsynth.context import Context
+from mathsynth.methods import MethodConfig, load_method
+from mathsynth.records import Outcoming, Problem
+from mathsynth.settings import validate
+from mathsynth.stages import StageConfig
+
+VERSION = 1
+SCOPE = "shard"
+
+
+class Config(StageConfig):
+    """Which methods make new problems."""
+
+    model: str = "teacher"
+    """The entry of `models:` that writes."""
+    methods: dict[str, SerializeAsAny[MethodConfig]] = Field(min_length=1)
+    """Method name -> its settings; `{}` for the defaults."""
+    keep_seeds: bool = True
+    """Whether the seeds go on beside the new problems."""
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _load(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: validate(load_method(name).Config, settings or {}, ("methods", name))
+            for name, settings in value.items()
+        }
+
+    def prompt_names(self) -> tuple[str, ...]:
+        """The prompts of all methods."""
+        return tuple(name for method in self.methods.values() for name in method.prompt_names())
+
+    def model_names(self) -> tuple[str, ...]:
+        """The writer, if any method needs one."""
+        return (self.model,) if self.calls() else ()
+
+    def calls(self) -> int:
+        """Model calls for one seed."""
+        return sum(method.calls() for method in self.methods.values())
+
+
+def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Outcoming]:
+    """Each seed, then what its methods made."""
+
+    async def expand(seed: Problem) -> list[Outcoming]:
+        rows: list[Outcoming] = [seed] if config.keep_seeds else []
+        for name, settings in config.methods.items():
+            rows += await load_method(name).make(seed, settings, config.model, ctx)
+        made = any(isinstance(row, Problem) for row in rows)
+        return rows if made or rows else [ctx.dropped(seed, "nothing_made", "no method applies to this seed")]
+
+    seen: dict[str, str] = {}
+    for row in ctx.each(records, expand):
+        if isinstance(row, Problem):
+            if row.id in seen:
+                yield ctx.dropped(row, "made_before", f"the same problem was already made from {seen[row.id]}")
+                continue
+            seen[row.id] = row.parents[-1] if row.parents else row.id
+        yield row

@@ -1,0 +1,65 @@
+"""Grade solutions again, check the calculations they state, and put aside those that only look right.
+
+Reads solution shards of any age, so a changed verifier re-grades without generating. Kept are correct rows whose steps
+and form pass; every other row is Dropped with the name of the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from mathsynth.context import Context
+from mathsynth.records import Outcoming, Problem, Solution
+from mathsynth.stages import StageConfig
+from mathsynth.verifier.junk import RULES, junk
+from mathsynth.verifier.steps import false_steps, operations
+
+VERSION = 1
+SCOPE = "shard"
+
+
+class Config(StageConfig):
+    """What a solution must pass."""
+
+    steps: Literal["drop", "flag", "off"] = "drop"
+    """Responses that state a false calculation: put aside, mark in `checks.false_steps`, or don't look."""
+    junk: tuple[str, ...] = tuple(RULES)
+    """Names of the rules against responses that are right for no good reason."""
+    language: str = "en"
+    """The language that responses must be in (rule `other_language`)."""
+    operations: Literal["drop", "off"] = "drop"
+    """Solutions of a `numbers` evolution that calculate otherwise than the seed's solution."""
+    keep: tuple[Literal["correct", "wrong", "undecided"], ...] = Field(default=("correct",), min_length=1)
+    """Verdicts that go on."""
+
+    def grades(self) -> bool:
+        """Yes."""
+        return True
+
+
+def run(records: Iterator[Solution], config: Config, ctx: Context) -> Iterator[Outcoming]:
+    """The solutions with their new verdict and checks."""
+
+    async def grade(row: Solution) -> list[Outcoming]:
+        if isinstance(row, Problem):
+            return [ctx.dropped(row, "not_a_solution", "verify reads solutions; run sample first")]
+        if row.answer is None:
+            return [ctx.dropped(row, "no_reference", "there is no answer to compare with")]
+        verdict = await ctx.check(row.answer, response=row.response, finish_reason=row.finish_reason)
+        false = [] if config.steps == "off" else [f"{s.left}{s.relation}{s.right}" for s in false_steps(row.response)]
+        checks = row.checks if config.steps == "off" else row.checks | {"false_steps": false}
+        row = row.model_copy(update={"verdict": verdict, "extracted": verdict.extracted, "checks": checks})
+        if verdict.outcome not in config.keep:
+            return [ctx.dropped(row, verdict.outcome, f"{verdict.rule}: {verdict.reason}")]
+        if false and config.steps == "drop":
+            return [ctx.dropped(row, "false_step", "; ".join(false))]
+        expected = row.meta.get("operations")
+        if expected and config.operations == "drop" and operations(row.response) != expected:
+            return [ctx.dropped(row, "other_operations", f"the seed calculates {expected}")]
+        found = junk(row.response, config.junk, question=row.question, reference=row.answer, language=config.language)
+        return [ctx.dropped(row, *found[0])] if found else [row]
+
+    yield from ctx.each(records, grade)

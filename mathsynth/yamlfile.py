@@ -1,0 +1,166 @@
+"""YAML with the place of every key, so that a mistake can be shown as `file:line`. Knows nothing of recipes.
+
+Also `extends` (the base is merged key by key, `null` removes one), `${NAME}` and `${NAME:-default}` in text, and
+`--set a.b=c`. What came from the environment is remembered, so that it can be kept out of every file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mathsynth.errors import UsageError
+from mathsynth.settings import Place, dotted
+
+_ENV = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+@dataclass
+class Document:
+    """Plain data, the place where each key was written, and the texts that came from the environment."""
+
+    data: dict[str, Any]
+    marks: dict[Place, str] = field(default_factory=dict)
+    from_env: dict[str, str] = field(default_factory=dict)
+
+    def where(self, place: Place) -> str:
+        """`file:line` (or `--set …`) of the nearest key that was written down."""
+        for length in range(len(place), -1, -1):
+            if place[:length] in self.marks:
+                return self.marks[place[:length]]
+        return ""
+
+    def redact(self, text: str) -> str:
+        """The text with every value from the environment put back to its `${NAME}`."""
+        for value, name in sorted(self.from_env.items(), key=lambda pair: -len(pair[0])):
+            text = text.replace(value, f"${{{name}}}") if len(value) >= 4 else text
+        return text
+
+
+def load(path: Path, sets: Sequence[str] = ()) -> Document:
+    """The file with its bases and the `--set` texts applied. UsageError with `file:line` for whatever is wrong."""
+    document = _load(path, ())
+    for text in sets:
+        _set(document, text)
+    document.data = _fill(document.data, document, ())
+    return document
+
+
+def _load(path: Path, above: tuple[Path, ...]) -> Document:
+    if path in above:
+        raise UsageError(f"{path}: extends itself ({' -> '.join(str(p) for p in (*above, path))})")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(f"{path}: {reason}") from None
+    document = _parse(text, path)
+    base = document.data.pop("extends", None)
+    if base is None:
+        return document
+    if not isinstance(base, str):
+        raise UsageError(f"{document.where(('extends',))}: extends: should be the path of a recipe")
+    base_path = (path.parent / base).resolve()
+    if not base_path.is_file():
+        raise UsageError(f"{document.where(('extends',))}: extends: no such file: {base_path}")
+    below = _load(base_path, (*above, path))
+    return Document(_merge(below.data, document.data), below.marks | document.marks)
+
+
+def _parse(text: str, path: Path) -> Document:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UsageError(f"{path}:{line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(node, yaml.MappingNode):
+        raise UsageError(f"{path}:1: should be a mapping of keys, see `mathsynth recipe schema`")
+    document = Document({}, {(): f"{path}:1"})
+    document.data = _plain(node, (), path, document.marks, yaml.SafeLoader(""))
+    return document
+
+
+def _plain(node: yaml.Node, place: Place, path: Path, marks: dict[Place, str], loader: yaml.SafeLoader) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if not isinstance(key, str) or key in data:
+                raise UsageError(f"{path}:{line}: {dotted((*place, str(key)))}: this key is written twice")
+            marks[(*place, key)] = f"{path}:{line}"
+            data[key] = _plain(value_node, (*place, key), path, marks, loader)
+        return data
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            marks[(*place, number)] = f"{path}:{item.start_mark.line + 1}"
+        return [_plain(item, (*place, number), path, marks, loader) for number, item in enumerate(node.value)]
+    return loader.construct_object(node)
+
+
+def _merge(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        merged = dict(below)
+        for key, value in above.items():
+            if value is None:
+                merged.pop(key, None)
+            else:
+                merged[key] = _merge(below[key], value) if key in below else value
+        return merged
+    return above
+
+
+def _set(document: Document, text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {text}: expected stage.key=value")
+    parts = key.strip().split(".")
+    steps = document.data.get("steps")
+    if isinstance(steps, dict) and parts[0] in steps:
+        parts = ["steps", *parts]
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        parsed = value
+    here: Any = document.data
+    for number, part in enumerate(parts[:-1]):
+        if isinstance(here, dict) and here.get(part) is None:
+            here[part] = {}
+        if not isinstance(here, dict) or not isinstance(here[part], dict):
+            raise UsageError(f"--set {text}: {dotted(tuple(parts[: number + 1]))} has no keys below it")
+        here = here[part]
+    here[parts[-1]] = parsed
+    for length in range(1, len(parts) + 1):
+        document.marks.setdefault(tuple(parts[:length]), f"--set {text}")
+    document.marks[tuple(parts)] = f"--set {text}"
+
+
+def _fill(value: Any, document: Document, place: Place) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill(item, document, (*place, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, document, (*place, number)) for number, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def from_env(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = os.environ.get(name)
+        if found is None:
+            if default is None:
+                raise UsageError(
+                    f"{document.where(place)}: {dotted(place)}: the environment variable {name} is not set "
+                    f"(write ${{{name}:-default}} to do without)"
+                )
+            return str(default)
+        document.from_env[found] = name
+        return found
+
+    return _ENV.sub(from_env, value)
