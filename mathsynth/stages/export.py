@@ -19,6 +19,7 @@ from mathsynth.card import Split, Tally, write_card
 from mathsynth.records import Outcoming, Record, Solution, content_id
 from mathsynth.shards import atomic, write_json
 from mathsynth.stages import StageConfig
+from mathsynth.verifier.extract import Extracted, Missing, extract
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
@@ -84,19 +85,23 @@ def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
     if solution.finish_reason == "length":
         return "", "truncated", "the reply was cut at the token limit"
     if config.reasoning == "strip":
-        text = _THOUGHT.sub("", text)
         # Templates that open the tag in the prompt leave only its end in the reply.
-        text = text.rpartition("</think>")[2].strip()
+        text = _THOUGHT.sub("", text).rpartition("</think>")[2].strip()
         if "<think>" in text:
             return "", "unclosed_reasoning", "a <think> tag is never closed"
-        if not text or (verdict.extracted and verdict.extracted not in text):
-            return "", "answer_in_reasoning", "without the text in <think> tags the answer is gone"
+        if text != solution.response.strip() and not _gives_the_same(text, solution.response):
+            return "", "answer_in_reasoning", "without the text in <think> tags it does not give its answer"
     if not text.strip():
         return "", "empty", "the response is empty"
     length = len(solution.question) + len(text)
     if config.max_chars is not None and length > config.max_chars:
         return "", "too_long", f"{length} characters, the limit is {config.max_chars}"
     return text, "", ""
+
+
+def _gives_the_same(text: str, response: str) -> bool:
+    left, whole = extract(text), extract(response)
+    return isinstance(left, Extracted) and (isinstance(whole, Missing) or left.answer == whole.answer)
 
 
 class Families:
