@@ -160,7 +160,8 @@ def test_seed_is_kept_before_its_rewrites(ctx: Context) -> None:
 
 
 def test_no_chains_only_kept_rows_are_repeated(ctx: Context) -> None:
-    words = "the small red hen eats corn in the old barn by 11 or 12 or 13 doors".split()
+    sentence = "the small red hen eats corn in the old barn by 11 or 12 or 13 doors"
+    words = sentence.split()
     rows = [
         problem(" ".join(f"new{n}" if i < n else word for i, word in enumerate(words)), "5", f"id{n:02d}")
         for n in range(11)

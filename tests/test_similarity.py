@@ -156,7 +156,8 @@ def test_large_block_proposes_all_that_reach_the_threshold() -> None:
     rng = random.Random(7)
     sets = [frozenset(rng.sample(range(40), rng.randint(5, 20))) for _ in range(300)]
     rarity = Counter(member for row in sets for member in row)
-    block, kept = Block[int](0.5, rarity), []
+    block = Block[int](0.5, rarity)
+    kept: list[int] = []
     proposed = 0
     for number, row in enumerate(sets):
         candidates = list(block.candidates(row))
