@@ -183,6 +183,14 @@ def test_one_text_with_two_answers_is_dropped_as_a_conflict(ctx: Context) -> Non
     assert [row.reason for row in dropped] == ["exact_question"]
 
 
+def test_answers_that_cannot_be_compared_are_no_conflict_and_no_near_repetition(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctx, "same", lambda *_: None)
+    assert reasons([problem("Add 2 and 3.", "5"), problem("add 2 and 3", "five things")], ctx) == ["exact_question"]
+    assert reasons([problem(LONG.format("count", "here"), "32"), problem(LONG.format("see", "here"), "x")], ctx) == []
+
+
 def test_given_answer_stands_against_a_voted_one(ctx: Context) -> None:
     rows = [problem("Add 2 and 3.", "6", "a", answer_source="vote"), problem("add 2 and 3", "5", "b")]
     kept, dropped = split(rows, ctx)

@@ -284,10 +284,11 @@ def _near(table: Table, config: Config, agree: Same, found: dict[int, Repeat]) -
 
     def strictly_alike(one: int, other: int) -> float:
         likeness = jaccard(runs(one), runs(other))
-        answers = question(one).answer, question(other).answer
-        if likeness < config.strict_jaccard or masked or answers[0] is None or answers[1] is None:
-            return likeness if likeness >= config.strict_jaccard else 0.0
-        return likeness if agree(answers[1], answers[0]) else 0.0
+        if likeness < config.strict_jaccard:
+            return 0.0
+        answer, kept_answer = question(one).answer, question(other).answer
+        unknown = masked or answer is None or kept_answer is None
+        return likeness if unknown or agree(str(kept_answer), str(answer)) else 0.0
 
     def loosely_alike(one: int, other: int) -> float:
         likeness = jaccard(bag(one), bag(other))
