@@ -173,8 +173,9 @@ def vary(drawn: Drawn, kind: str, rng: random.Random) -> Row:
     if kind in ("part retold", "all retold"):
         return tell(drawn, kind, retold=1 + (kind == "all retold"))
     if kind == "number changed":
-        place, change = rng.randrange(3), rng.choice([-1, 1, 7])
-        return tell(drawn._replace(numbers=tuple(n + change * (i == place) for i, n in enumerate((a, b, c)))), kind)
+        change = rng.choice([-1, 1, 7])
+        changed = rng.choice([(a + change, b, c), (a, b + change, c), (a, b, c + change)])
+        return tell(drawn._replace(numbers=changed), kind)
     if kind == "numbers swapped":
         return tell(drawn._replace(numbers=(c, b, a)), kind)
     if kind == "other question":

@@ -141,9 +141,6 @@ def _marked(row: Problem | Solution, other: str) -> Problem | Solution:
     return row.model_copy(update={"meta": row.meta | {"dup_of": other}})
 
 
-# --- one pass over the rows -----------------------------------------------------------------------------------------
-
-
 def _fill(table: Table, records: Iterable[Problem | Solution], config: Config) -> type[Problem | Solution]:
     """Put the rows on disk and their keys in the table; the kind of the rows."""
     kind: type[Problem | Solution] | None = None
@@ -205,9 +202,6 @@ def _hash(*parts: str) -> int:
 def _shared(keys: array[int]) -> set[int]:
     """The keys that stand there twice or more. Sorting needs a fraction of the memory of counting in a dict."""
     return {one for one, other in pairwise(sorted(keys)) if one == other != 0}
-
-
-# --- questions ------------------------------------------------------------------------------------------------------
 
 
 def _repeated_questions(table: Table, config: Config, same: Same) -> dict[int, Repeat]:
@@ -344,9 +338,6 @@ def _blocks(
         if key in rarity and number not in found:
             rarity[key].update(members(number))
     return {key: Block(threshold, rarity.get(key)) for key, size in sizes.items() if size > 1}
-
-
-# --- solutions of one problem ---------------------------------------------------------------------------------------
 
 
 def _repeated_solutions(table: Table, asked: dict[int, Repeat]) -> dict[int, Repeat]:
