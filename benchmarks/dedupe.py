@@ -220,8 +220,8 @@ def solutions(made: list[Row], seed: int) -> Iterator[Solution]:
                 + "This was asked. " * rng.randint(0, 3)
             )
             yield Solution(
-                problem_id=f"p{number}", question=row.text, answer=str(row.answer), response=text, verdict=right, model="m",
-                seed=sample, finish_reason="stop",
+                problem_id=f"p{number}", question=row.text, answer=str(row.answer), response=text, verdict=right,
+                model="m", seed=sample, finish_reason="stop",
             )  # fmt: skip
 
 
@@ -237,9 +237,8 @@ def measure(name: str, records: Iterator[Problem | Solution], made: list[Row], c
     speed = f"{len(out) / seconds:8,.0f} rows/CPU-s"
     dropped = [row for row in out if isinstance(row, Dropped)]
     if isinstance(held[0], Solution):
-        print(
-            f"{name:34} removed {len(dropped):6,} of {len(out):,}: {dict(Counter(row.reason for row in dropped))}  {speed}"
-        )
+        reasons = dict(Counter(row.reason for row in dropped))
+        print(f"{name:34} removed {len(dropped):6,} of {len(out):,}: {reasons}  {speed}")
         return
     gone = {int(row.row["id"]): int(row.row["meta"]["dup_of"]) for row in dropped}
     kept = Counter(row.truth for number, row in enumerate(made) if number not in gone)

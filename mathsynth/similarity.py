@@ -166,7 +166,7 @@ def shingles(sketched: bytes, *, masked: bool = False) -> frozenset[tuple[int, .
         row = array("I", [1 if word & 1 else word for word in row])
     if len(row) < 3:
         return frozenset([tuple(row)])
-    return frozenset(zip(row, islice(row, 1, None), islice(row, 2, None)))
+    return frozenset(zip(row, islice(row, 1, None), islice(row, 2, None), strict=False))
 
 
 def jaccard(one: frozenset[Member], other: frozenset[Member]) -> float:

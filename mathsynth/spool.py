@@ -1,4 +1,4 @@
-"""Rows that wait on disk while a stage looks at all of them: memory holds 8 bytes of each. Not a store: nothing stays."""
+"""Rows that wait on disk while a stage looks at all of them: memory holds 8 bytes of each. Nothing stays."""
 
 from __future__ import annotations
 

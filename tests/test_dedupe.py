@@ -121,7 +121,7 @@ def test_renamed_reworded_respelled_with_the_answer_known(ctx: Context, change: 
 
 LONG = (
     "A farmer near the river keeps 14 cows and 23 sheep in a wide green field that is surrounded by a wooden fence. "
-    "Every morning she walks around the field to {} her animals, and today she finds that 5 of the sheep have run away. "
+    "Every morning she walks around the field to {} her animals, and today she sees that 5 of the sheep have run away. "
     "How many animals are still {} in the field?"
 )
 
@@ -328,7 +328,7 @@ def test_full_disk_is_one_clear_line(ctx: Context) -> None:
 
     spool = Spool(ctx.directory)
     spool._file.close()
-    spool._file = open("/dev/full", "w+b")  # noqa: SIM115
+    spool._file = Path("/dev/full").open("w+b")  # noqa: SIM115
     spool.append(b"x")
     with pytest.raises(RunError, match="No space left on device; its rows need room"):
         spool.read(0)

@@ -66,7 +66,8 @@ def test_values_and_signs_stay(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("spoken", "value"),
     [("zero", 0), ("twenty", 20), ("ninety-nine", 99), ("one hundred", 100), ("three hundred and four", 304),
-     ("two thousand and one hundred", 2100), ("one hundred thousand two hundred", 100200), ("twelve million", 12 * 10**6)],
+     ("two thousand and one hundred", 2100), ("one hundred thousand two hundred", 100200),
+     ("twelve million", 12 * 10**6)],
 )  # fmt: skip
 def test_number_words_become_digits(spoken: str, value: int) -> None:
     assert tokens(f"there are {spoken} of them") == ["there", "are", str(value), "of", "them"]

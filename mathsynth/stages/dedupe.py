@@ -37,7 +37,7 @@ SCOPE = "all"
 LINEAR = 128
 """Questions of a block up to which each is compared with each kept one; beyond, an index proposes."""
 OTHERS, LETTERS = 16, 2000
-"""Solutions of a problem, and the letters of each, that an edit distance is summed over: bounds the time a problem takes."""
+"""Solutions of a problem, and letters of each, that edit distances are summed over: bounds the time a problem takes."""
 TRUST = {"given": 0, "program": 0, "vote": 1, "judge": 1}
 
 Same = Callable[[str, str], bool | None]
@@ -51,7 +51,7 @@ class Config(StageConfig):
     solutions: Literal["equations", "exact", "off"] = "equations"
     """Solutions of one problem: equal texts and equal lists of equations, equal texts alone, or don't look."""
     conflicts: Literal["drop", "keep"] = "drop"
-    """Equal questions with different answers: put aside all but the better sourced answer, or keep one row an answer."""
+    """Equal questions with different answers: drop all but the one better sourced answer, or keep one row an answer."""
     numbers: Literal["strict", "ignore"] = "strict"
     """Whether questions that differ in a number are different, or one template of which one row is enough."""
     jaccard: float = Field(default=0.5, ge=0, le=1)
@@ -345,7 +345,7 @@ def _repeated_solutions(table: Table, asked: dict[int, Repeat]) -> dict[int, Rep
     texts, equations = _shared(table.texts), _shared(table.equations)
     affected = {
         owner
-        for owner, text, steps in zip(table.owner, table.texts, table.equations)
+        for owner, text, steps in zip(table.owner, table.texts, table.equations, strict=True)
         if owner not in asked and (text in texts or steps in equations)
     }
     groups: dict[int, array[int]] = {}
