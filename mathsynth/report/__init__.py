@@ -1,0 +1,1 @@
+"""The numbers of a run, as terminal tables and as one HTML page. Reads run directories; changes nothing in them."""

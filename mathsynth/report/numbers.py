@@ -1,0 +1,317 @@
+"""The numbers of a run, gathered from its directory in one stream per file: memory does not grow with the rows.
+
+It reads manifests, shards, `problems.jsonl`, `dropped.jsonl`, `failed.jsonl` and `rejected.jsonl`, never a model's reply
+journal, and checks while it reads that every row is accounted for. What is not finished yet is shown as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from mathsynth.errors import RunError
+from mathsynth.report.collect import Example, Group, PassBin, Right, Sampling, Tally
+from mathsynth.report.lines import Aside, Asked, Row, read
+from mathsynth.report.tallies import Lengths, Names
+from mathsynth.shards import (
+    DROPPED,
+    FAILED,
+    PROBLEMS,
+    REJECTED,
+    FileSeal,
+    Manifest,
+    ModelUse,
+    open_lines,
+    read_manifest,
+)
+
+__all__ = ["Example", "Group", "PassBin", "Right", "RunNumbers", "Sampling", "Stage", "gather"]
+
+STEPS, RECIPE, REPORT = "steps.json", "recipe.yaml", "report.html"
+ONE_TO_ONE = frozenset({"verify", "dedupe", "export"})
+"""Stages that make no row: what they read is exactly what they keep, drop or fail. Others make several of one."""
+TRAIN = ("train.jsonl", "train.parquet", "dataset/train")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run. Rows are `problems` or `solutions`; "" before the first one is written."""
+
+    step: str
+    stage: str
+    directory: Path
+    done: bool = False
+    rows: str = ""
+    read: int = 0
+    kept: int = 0
+    dropped: tuple[tuple[str, int], ...] = ()
+    """Reason and rows, most first."""
+    failed: tuple[tuple[str, int], ...] = ()
+    """Boundary and rows, most first."""
+    seconds: float = 0.0
+    models: tuple[ModelUse, ...] = ()
+
+    @property
+    def dropped_rows(self) -> int:
+        """Rows put aside."""
+        return sum(number for _, number in self.dropped)
+
+    @property
+    def failed_rows(self) -> int:
+        """Rows that could not be worked on."""
+        return sum(number for _, number in self.failed)
+
+    @property
+    def requests(self) -> int:
+        """Replies over the wire."""
+        return sum(use.requests for use in self.models)
+
+    @property
+    def reused(self) -> int:
+        """Replies found on disk."""
+        return sum(use.reused for use in self.models)
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens of the replies over the wire."""
+        return sum(use.prompt_tokens + use.completion_tokens for use in self.models)
+
+    @property
+    def completion_tokens(self) -> int:
+        """Completion tokens of the replies over the wire."""
+        return sum(use.completion_tokens for use in self.models)
+
+    @property
+    def busy(self) -> float:
+        """Seconds with a request under way."""
+        return max((use.seconds for use in self.models), default=0.0)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Completion tokens over the seconds with a request under way; None if no token was generated."""
+        return self.completion_tokens / self.busy if self.completion_tokens and self.busy else None
+
+
+@dataclass(frozen=True)
+class RunNumbers:
+    """All that is said of a run."""
+
+    name: str
+    run: Path
+    recipe: str
+    """The resolved recipe, "" for the directory of a single stage command."""
+    stages: tuple[Stage, ...]
+    complaints: tuple[str, ...]
+    """What is not accounted for, one line each; empty if every row is."""
+    sampling: Sampling | None
+    rows: int
+    """Solutions that came out of the last finished step that holds solutions."""
+    problems: int
+    """Different problems among them."""
+    rows_from: str
+    """The name of that step, "" if there is none."""
+    tokens: Lengths
+    characters: Lengths
+    finish_reasons: Names
+    rules: Names
+    """Verdict rules of the rows."""
+    undecided: Names
+    """Rules by which samples could not be decided, as far as such samples were written."""
+    personas: Names
+    errors: Names
+    """What failed rows met."""
+    right: tuple[Right, ...]
+    examples: tuple[Example, ...]
+    dropped: tuple[Example, ...]
+    train: Path | None
+    """The training file or data set that was exported."""
+
+    @property
+    def report(self) -> Path:
+        """Where the page is."""
+        return self.run / REPORT
+
+    @property
+    def done(self) -> bool:
+        """Whether every step is finished."""
+        return all(stage.done for stage in self.stages)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds worked, all steps together."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def reused(self) -> int:
+        """Replies found on disk."""
+        return sum(stage.reused for stage in self.stages)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Completion tokens over the seconds with a request under way; None if no token was generated."""
+        busy = sum(stage.busy for stage in self.stages)
+        made = sum(stage.completion_tokens for stage in self.stages)
+        return made / busy if made and busy else None
+
+
+def gather(run: Path) -> RunNumbers:
+    """The numbers of a run directory, or of the directory of a single stage. RunError if it is neither."""
+    names = _steps(run)
+    manifests = [read_manifest(directory) for _, _, directory in names]
+    stages, complaints = [], []
+    tally = Tally()
+    before: Manifest | None = None
+    final: tuple[str, Path, Manifest] | None = None
+    for (step, stage, directory), manifest in zip(names, manifests, strict=True):
+        if manifest is None:
+            stages.append(Stage(step, stage, directory))
+            before = None
+            continue
+        complaints += [f"{step}: {fault}" for fault in _faults(directory, manifest, before)]
+        rows = _kind(directory, manifest)
+        stages.append(_stage(step, stage, directory, manifest, rows))
+        complaints += [f"{step}: {fault}" for fault in _asides(step, directory, manifest, tally)]
+        for asked in read(directory / PROBLEMS, Asked):
+            tally.ask(asked, _model(manifest, asked.model))
+        for row in read(directory / REJECTED, Row):
+            tally.reject(row)
+        if stage == "verify":
+            for row in _rows(directory, manifest):
+                tally.check(row)
+        if rows == "solutions":
+            final = (step, directory, manifest)
+        before = manifest
+    if final is not None:
+        for row in _rows(final[1], final[2]):
+            tally.keep(final[0], row)
+    return RunNumbers(
+        name=run.resolve().name,
+        run=run,
+        recipe=(run / RECIPE).read_text("utf-8", "replace") if (run / RECIPE).exists() else "",
+        stages=tuple(stages),
+        complaints=tuple(complaints),
+        sampling=tally.sampling(),
+        rows=tally.tokens.number,
+        problems=tally.distinct.number(),
+        rows_from=final[0] if final else "",
+        tokens=tally.tokens,
+        characters=tally.characters,
+        finish_reasons=tally.finish_reasons,
+        rules=tally.rules,
+        undecided=tally.undecided,
+        personas=tally.personas,
+        errors=tally.errors,
+        right=tally.right(),
+        examples=tally.examples(),
+        dropped=tally.dropped(),
+        train=_train(stages),
+    )
+
+
+def _steps(run: Path) -> list[tuple[str, str, Path]]:
+    """Name, stage and directory of each step, in order."""
+    path = run / STEPS
+    if path.exists():
+        try:
+            listed = orjson.loads(path.read_bytes())["steps"]
+            return [(step["step"], step["stage"], run / step["directory"]) for step in listed]
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: not a list of steps ({error!r})") from None
+    manifest = read_manifest(run)
+    if manifest is None:
+        raise RunError(f"{run}: holds neither {STEPS} nor a finished stage, so it is no run of mathsynth")
+    return [(manifest.step, manifest.stage, run)]
+
+
+def _stage(step: str, stage: str, directory: Path, manifest: Manifest, rows: str) -> Stage:
+    counts = manifest.counts
+    return Stage(
+        step=step,
+        stage=stage,
+        directory=directory,
+        done=True,
+        rows=rows,
+        read=counts.read,
+        kept=counts.kept,
+        dropped=_most_first(counts.dropped),
+        failed=_most_first(counts.failed),
+        seconds=manifest.seconds,
+        models=tuple(manifest.models.values()),
+    )
+
+
+def _most_first(counts: dict[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _kind(directory: Path, manifest: Manifest) -> str:
+    """What the rows of a finished stage are, as the first one tells."""
+    for sealed in manifest.shards:
+        if (directory / sealed.file).exists():
+            for line in open_lines(directory / sealed.file):
+                return "solutions" if b'"response":' in line else "problems"
+    return ""
+
+
+def _rows(directory: Path, manifest: Manifest) -> Iterator[Row]:
+    for sealed in manifest.shards:
+        yield from read(directory / sealed.file, Row)
+
+
+def _model(manifest: Manifest, name: str) -> str:
+    """The model behind a name of the recipe."""
+    return manifest.models[name].model if name in manifest.models else name
+
+
+def _faults(directory: Path, manifest: Manifest, before: Manifest | None) -> Iterator[str]:
+    """What does not add up in the counts of a finished stage, and the files that are not as they were written."""
+    counts = manifest.counts
+    out = counts.kept + sum(counts.dropped.values()) + sum(counts.failed.values())
+    if before is not None and counts.read != before.counts.kept:
+        yield f"read {counts.read} rows, but the step before kept {before.counts.kept}"
+    if out < counts.read:
+        yield f"{counts.read - out} of {counts.read} rows are neither kept nor dropped nor failed"
+    if out > counts.read and manifest.stage in ONE_TO_ONE:
+        yield f"{out} rows came out of {counts.read}"
+    written = sum(sealed.rows for sealed in manifest.shards)
+    if written != counts.kept:
+        yield f"kept {counts.kept} rows, but its shards hold {written}"
+    for sealed in [*manifest.shards, *manifest.files]:
+        yield from _changed(directory, sealed)
+
+
+def _changed(directory: Path, sealed: FileSeal) -> Iterator[str]:
+    path = directory / sealed.file
+    if not path.exists():
+        yield f"{path} is missing"
+    elif path.stat().st_size != sealed.bytes:
+        yield f"{path} was edited after it was written"
+
+
+def _asides(step: str, directory: Path, manifest: Manifest, tally: Tally) -> Iterator[str]:
+    """Count the rows put aside; what differs from the manifest."""
+    dropped, failed = Names(), Names()
+    for aside in read(directory / DROPPED, Aside):
+        dropped.add(aside.reason)
+        tally.drop(step, manifest.stage, aside)
+    for aside in read(directory / FAILED, Aside):
+        failed.add(aside.boundary)
+        tally.fail(aside)
+    for name, found, counts in (
+        (DROPPED, dropped, manifest.counts.dropped),
+        (FAILED, failed, manifest.counts.failed),
+    ):
+        for reason in sorted({*found, *counts}):
+            if found[reason] != counts.get(reason, 0):
+                yield f"{name} holds {found[reason]} rows of `{reason}`, the manifest says {counts.get(reason, 0)}"
+
+
+def _train(stages: list[Stage]) -> Path | None:
+    for stage in reversed(stages):
+        for name in TRAIN:
+            if stage.done and stage.stage == "export" and (stage.directory / name).exists():
+                return stage.directory / name
+    return None
