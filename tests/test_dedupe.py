@@ -18,7 +18,7 @@ from mathsynth.stages.dedupe import Config
 APPLES = (
     "Tom picks {} apples on Monday and {} apples on Tuesday. He sells {} of them. How many apples does he have left?"
 )
-RETOLD = (
+RETOLD = "On Monday Tom collects {} apples, on Tuesday {} apples. He sells {} of them. How many apples does he then have?"
     "On Monday Tom collects {} apples, on Tuesday {} apples. After selling {} of them, how many apples does he have?"
 )
 MCQ = (
