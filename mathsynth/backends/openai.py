@@ -325,9 +325,8 @@ def _error_of(text: str) -> tuple[str, str]:
 
 def _retry_after(headers: httpx2.Headers) -> float | None:
     """Seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date), or of OpenAI's retry-after-ms."""
-    if milliseconds := headers.get("retry-after-ms"):
-        if re.fullmatch(r"[0-9.]+", milliseconds):
-            return float(milliseconds) / 1000
+    if re.fullmatch(r"\d+(\.\d+)?", milliseconds := headers.get("retry-after-ms", "")):
+        return float(milliseconds) / 1000
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
