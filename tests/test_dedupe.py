@@ -18,7 +18,7 @@ from mathsynth.stages.dedupe import Config
 APPLES = (
     "Tom picks {} apples on Monday and {} apples on Tuesday. He sells {} of them. How many apples does he have left?"
 )
-RETOLD = "On Monday Tom collects {} apples, on Tuesday {} more. After selling {} of these, how many apples has he got?"
+RETOLD = "On Monday Tom collects {} apples, on Tuesday {} apples. After he sells {}, how many apples does he have?"
 MCQ = (
     "Consider the function that maps each real number to its square and then adds the number itself to it. Which of "
     "the following statements about the {} of this function over all of the real numbers is {}? "
