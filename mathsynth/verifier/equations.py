@@ -14,8 +14,9 @@ from fractions import Fraction
 from typing import Literal
 
 from mathsynth.verifier import hedges
-from mathsynth.verifier.arithmetic import UNITS, Expression, Token, evaluate, lex, parse
+from mathsynth.verifier.arithmetic import Expression, Value, evaluate, parse
 from mathsynth.verifier.judging import Truth, judge
+from mathsynth.verifier.prose import UNITS, Token, lex
 
 _MARK = re.compile(r"<<([^<>\n]*?=[^<>\n]*?)>>")
 _FENCE = re.compile(r"```(?:python|py|c|cpp|java|javascript|js|sympy|r|julia)\b.*?(?:```|\Z)|\[asy\].*?\[/asy\]", re.S | re.I)
@@ -79,11 +80,11 @@ def _equations(text: str) -> Iterator[Equation]:
     rounded = _stated_roundings(tokens)
     strange: bool | None = None
     for run in _runs(tokens):
-        for equation, excused in _links(run, text, rounded):
+        for equation, off in _links(run, text, rounded):
             if equation.verdict == "false":
                 if strange is None:
                     strange = hedges.other_arithmetic(text)
-                if strange or excused or _hedged(text, equation):
+                if strange or _hedged(text, equation) or (isinstance(off, Fraction) and hedges.modulo(text, off)):
                     equation = replace(equation, verdict="unknown")
             yield equation
 
@@ -92,7 +93,7 @@ def _hedged(text: str, equation: Equation) -> bool:
     return (
         hedges.asked_or_supposed(text, equation.start)
         or hedges.taken_back(text, equation.end)
-        or hedges.another_kind(text, equation.end)
+        or hedges.another_kind(text, equation.end, count=equation.right.isdigit())
         or ("/" in equation.operators and hedges.has_remainder(text, equation.end))
     )
 
@@ -247,8 +248,8 @@ def _sides(run: _Run) -> list[_Side]:
     return sides
 
 
-def _links(run: _Run, text: str, rounded: set[Fraction]) -> Iterator[tuple[Equation, bool]]:
-    """The equations of a run, and for each whether what stands around the run excuses a false one."""
+def _links(run: _Run, text: str, rounded: set[Fraction]) -> Iterator[tuple[Equation, Value | None]]:
+    """The equations of a run, and for each how far its right side is off."""
     sides = _sides(run)
     for at, (left, right) in enumerate(zip(sides, sides[1:], strict=False)):
         if not left.tokens or not right.tokens:
@@ -267,9 +268,11 @@ def _links(run: _Run, text: str, rounded: set[Fraction]) -> Iterator[tuple[Equat
             carries = target.places and any(n.value in rounded for n in a.numbers)
             if not result.exact or right.relation == "≈" or carries:
                 rounded.add(target.value)
-        excused = left.cut or right.cut or (result.truth == "false" and _excused(run, text, sides, at, a, b))
+        verdict = result.truth
+        if verdict == "false" and (left.cut or right.cut or _excused(run, text, sides, at, a, b)):
+            verdict = "unknown"
         relation: Literal["=", "≈"] = "≈" if right.relation == "≈" else "="
-        yield Equation(a.text, b.text, relation, start, end, own, result.truth), excused
+        yield Equation(a.text, b.text, relation, start, end, own, verdict), result.off
 
 
 def _weak_holds(sides: list[_Side], at: int, a: Expression, b: Expression) -> bool:
@@ -291,7 +294,7 @@ def _excused(run: _Run, text: str, sides: list[_Side], at: int, a: Expression, b
             return True
         if bare and (word == "," or before.kind == "num" or (before.kind == "word" and word.lower() not in _OPENERS)):
             return True
-        if before.kind in (")", "wall") or before.text in ("|", "..."):
+        if before.kind in (")", "wall") or (before.text == "|" and not left.tokens[0].space):
             return True
     if bare and a.numbers and a.numbers[0].unit:
         return True

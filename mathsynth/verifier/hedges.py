@@ -6,6 +6,9 @@ Each function reads text only. They excuse: an equation that doesn't hold is rep
 from __future__ import annotations
 
 import re
+from fractions import Fraction
+
+from mathsynth.verifier.prose import UNITS
 
 _ASKED = re.compile(
     r"(?:\b(?:if|suppose|supposing|assum(?:e|es|ing)|does|is\s+it\s+true|whether|pretend|imagine|instead\s+of|not|never|says?|claims?|"
@@ -13,8 +16,13 @@ _ASKED = re.compile(
     r"\s+(?:that\s+|is\s+|was\s+|if\s+)?)[\s$(*:\"'`\\\[]*$",
     re.I,
 )
+_IN_ERROR = re.compile(
+    r"\b(?:mistaken(?:ly)?|by\s+mistake|wrongly|incorrectly|erroneously|naively|common\s+(?:error|mistake)|"
+    r"tempt\w*|counterexample|contrary)\b",
+    re.I,
+)
 _TAKEN_BACK = re.compile(
-    r"\b(?:wait|oops|hmm+|no|nope)\b\s*[,.!—-]|\b(?:not\s+(?:true|correct|right|equal|possible|valid|work|quite|an?\s+integer|what)|"
+    r"\b(?:wait|oops|no|nope)\b\s*[,.!—-]|\b(?:not\s+(?:true|correct|right|equal|possible|valid|work|quite|an?\s+integer|what)|"
     r"in-?correct(?:ly)?|wrong(?:ly)?|false|contradict\w*|impossible|inconsistent|absurd|mistake[ns]?|(?:doesn['’]t|does\s+not|"
     r"didn['’]t|don['’]t|can(?:no|['’])t)\s+(?:work|hold|match|equal|satisfy|give|add|fit|be|check)|isn['’]t|is\s+not|never|"
     r"too\s+(?:big|small|large|high|low|much|many|few)|let\s+me\s+(?:re|check|double)|re-?(?:check|compute|calculate|do)|"
@@ -29,16 +37,16 @@ _ROUNDING = re.compile(
     re.I,
 )
 _ANOTHER_KIND = re.compile(
-    r"^\s*[\])}$\\]*\s*(?:more|less|fewer|greater|larger|smaller|times|of|th|out|per|short|away|over|digits?|o['’]?clock|[ap]\.?m\b|factors?|"
-    r"another|extra|further|degrees?\s+of|to\s+the|in\s+base|and\s+a\s+(?:half|third|quarter)|and\s+\d|[ap]\.m\.|hundred|thousand|"
-    r"million|billion|dozen|\(?\s*\\?[pb]?mod|or\s+\d|to\s+\d|or\s+(?:more|less|fewer))",
+    r"^\s*[\])}$\\]*\s*(?:more|less|fewer|greater|larger|smaller|times|th|out|short|away|over|digits?|o['’]?clock|[ap]\.?m\b|factors?|"
+    r"another|extra|further|degrees?\s+of|to\s+the|in\s+base|and\s+a\s+(?:half|third|quarter)|and\s+\d+/\d+(?!\s*of)|[ap]\.m\.|"
+    r"\(?\s*\\?[pb]?mod|or\s+\d|to\s+\d|or\s+(?:more|less|fewer))",
     re.I,
 )
-_COMPOUND = re.compile(r"^\s*[A-Za-z]+\.?,?\s*(?:and\s+)?(?:a\s+half|\d|[′'\"])")
+_COMPOUND = re.compile(r"^\s*([A-Za-z]+)\.?,?\s*(?:and\s+)?(?:a\s+half|\d+\s*([A-Za-z]+))")
 _CLOCK_BEFORE = re.compile(r"\d\s*(?:[ap]\.?m\b|o['’]?clock)", re.I)
 _BASE = re.compile(r"\bbase[\s-]+(?:\$?\d|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen|b\b)|\bbinary\b|\bhexadecimal\b|\boctal\b", re.I)
 _SHAPE = re.compile(r"\b(?:triangle|height|area|parallelogram|trapezoid|prism|pyramid|perimeter)\b", re.I)
-_MODULO = re.compile(r"mod(?:ulo|ular|ulus)?\b", re.I)
+_MODULO = re.compile(r"mod(?:ulo|ular|ulus)?\b\W{0,4}(\d*)", re.I)
 _LABELS = frozenset(
     "day week month year step term level box person row column case round group part side angle number figure stage house "
     "team worker train car problem question player bag store item option class grade room page line equation leg night bin "
@@ -50,7 +58,8 @@ _REDEFINED = re.compile(r"(?<![\w.])([a-z])\s*(\*|\\ast|\\star|∗|\\cdot|·|@|#
 
 def asked_or_supposed(text: str, start: int) -> bool:
     """Whether the words just before place the equation in a question, a supposition or someone's mistake."""
-    return bool(_ASKED.search(text[max(0, start - 60) : start]))
+    head = text[max(0, start - 120) : start]
+    return bool(_ASKED.search(head[-60:]) or _IN_ERROR.search(re.split(r"[.!?]\s|\n", head)[-1]))
 
 
 def taken_back(text: str, end: int) -> bool:
@@ -72,17 +81,23 @@ def speaks_of_rounding(text: str) -> bool:
     return bool(_ROUNDING.search(text))
 
 
-def another_kind(text: str, end: int) -> bool:
-    """Whether what follows the right side makes it more than its number: `3 more than`, `2 of`, `1 hour 15 minutes`."""
+def another_kind(text: str, end: int, *, count: bool) -> bool:
+    """Whether what follows the right side makes it more than its number: `3 more than`, `1 hour 15 minutes`, for a count `2 of`."""
     tail = text[end : end + 40]
-    return bool(_ANOTHER_KIND.match(tail) or _COMPOUND.match(tail))
+    compound = _COMPOUND.match(tail)
+    if compound and compound[1].lower() in UNITS and (compound[2] is None or compound[2].lower() in UNITS):
+        return True
+    return bool(_ANOTHER_KIND.match(tail)) or (count and bool(re.match(r"\s*[)}$\\]*\s*of\b", tail)))
+
+
+def modulo(text: str, off: Fraction) -> bool:
+    """Whether a difference vanishes modulo a number that the text names."""
+    return any(not m[1] or (int(m[1][:9]) > 1 and (off / int(m[1][:9])).denominator == 1) for m in _MODULO.finditer(text))
 
 
 def other_arithmetic(text: str) -> bool:
-    """Whether the text computes in another base, modulo something, on a clock, or with an operation of its own."""
-    if _BASE.search(text) and not _SHAPE.search(text):
-        return True
-    if _MODULO.search(text) or _CLOCK_BEFORE.search(text):
+    """Whether the text computes in another base, on a clock, or with an operation of its own."""
+    if (_BASE.search(text) and not _SHAPE.search(text)) or _CLOCK_BEFORE.search(text):
         return True
     return any(m[1] != m[3] and re.search(rf"\b{m[1]}|{m[1]}\b", m[4]) and m[3] in m[4] for m in _REDEFINED.finditer(text))
 

@@ -11,7 +11,8 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Literal
 
-from mathsynth.verifier.arithmetic import DIGITS, Expression, Number, Token, Value, evaluate, parse, real
+from mathsynth.verifier.arithmetic import DIGITS, Expression, Value, evaluate, parse, real
+from mathsynth.verifier.prose import Number, Token
 
 Truth = Literal["true", "false", "unknown"]
 
@@ -193,8 +194,8 @@ def _unit_explains(a: Expression, b: Expression, x: Value, y: Value) -> bool:
     left = {n.dimension: {m.scale for m in a.numbers if m.dimension == n.dimension} for n in a.numbers if n.dimension}
     if any(len(scales) > 1 for scales in left.values()):
         return True
-    names = {n.unit for n in a.numbers if n.unit}
-    others = {n.unit for n in b.numbers if n.unit}
-    if (names or others) and names != others and isinstance(x, Fraction) and isinstance(y, Fraction) and x and y:
+    names = {n.unit for n in a.numbers if n.dimension}
+    others = {n.unit for n in b.numbers if n.dimension}
+    if names != others and isinstance(x, Fraction) and isinstance(y, Fraction) and x and y:
         return x / y in _RATIOS or y / x in _RATIOS
     return False
