@@ -77,13 +77,14 @@ class Context:
         meter: Meter | None = None,
         display: Display | None = None,
         stop: Stop | None = None,
+        watch: Callable[[str, Request, Reply], None] | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` the folder of its journal, `base` what relative paths start from."""
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
         self._prompts, self._policy = dict(prompts or {}), policy or Policy()
-        self._display, self._stop = display or Silent(), stop or Stop()
+        self._display, self._stop, self._watch = display or Silent(), stop or Stop(), watch
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
@@ -121,7 +122,10 @@ class Context:
 
     async def complete(self, model: str, request: Request) -> Reply:
         """The reply of a request, from the journal or from the model `model` of the recipe."""
-        return await self._caller(model).complete(request)
+        reply = await self._caller(model).complete(request)
+        if self._watch is not None:
+            self._watch(self.stage, request, reply)
+        return reply
 
     def stored(self, request: Request) -> Reply:
         """A reply that was completed before. KeyError if it was not."""

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from mathsynth.backends import connect
+from mathsynth.backends.base import Reply, Request
 from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, UsageError
 from mathsynth.executors import local
@@ -55,6 +56,8 @@ class Options:
     """Where one-line messages go."""
     display: Display = field(default_factory=Silent)
     stop: Stop = field(default_factory=Stop)
+    watch: Callable[[str, Request, Reply], None] | None = None
+    """Told of every reply, with the name of the step that asked."""
 
 
 def generate(recipe: Recipe, run: Path, options: Options) -> Path:
@@ -220,6 +223,7 @@ def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options
         meter=Meter(step.name),
         display=options.display,
         stop=options.stop,
+        watch=options.watch,
     )
 
 

@@ -57,9 +57,15 @@ class Display(Protocol):
     def update(self, meter: Meter) -> None:
         """Show these numbers, if it is time to."""
 
+    def end(self) -> None:
+        """Make way for other text."""
+
 
 class Silent:
     """Shows nothing."""
 
     def update(self, meter: Meter) -> None:
         """Ignore."""
+
+    def end(self) -> None:
+        """Nothing is shown."""

@@ -23,13 +23,14 @@ from mathsynth.backends import load_backend
 from mathsynth.backends.base import ModelConfig
 from mathsynth.errors import UsageError
 from mathsynth.prompts import Prompt, find_prompt
+from mathsynth.readers import Source
 from mathsynth.resources import folder
 from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
 from mathsynth.stages import StageConfig, load_stage, stage_names
 from mathsynth.stages import input as input_stage
 from mathsynth.verifier import VERSION as VERIFIER_VERSION
 from mathsynth.verifier import Policy
-from mathsynth.yamlfile import Document, load
+from mathsynth.yamlfile import Document, fill_from_env, load, override
 
 INPUT = "input"
 
@@ -114,9 +115,15 @@ def find_recipe(given: str) -> Path:
 
 def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
     """The recipe with its overrides. UsageError with one line for each mistake: file, line, key, what is allowed."""
-    document = load(path, sets)
+    document = load(path)
+    override(document, sets)
+    return _parse(path, document)
+
+
+def _parse(path: Path, document: Document, only: str | None = None) -> Recipe:
+    fill_from_env(document)
     faults: list[str] = []
-    recipe = _Parser(path, document, faults).recipe()
+    recipe = _Parser(path, document, faults).recipe(only)
     if recipe is None or faults:
         raise UsageError("\n".join(dict.fromkeys(faults)))
     return recipe
@@ -133,7 +140,7 @@ class _Parser:
     def __init__(self, path: Path, document: Document, faults: list[str]) -> None:
         self.path, self.document, self.faults = path, document, faults
 
-    def recipe(self) -> Recipe | None:
+    def recipe(self, only: str | None) -> Recipe | None:
         data = dict(self.document.data)
         steps_data = self.mapping(data.pop("steps", None), ("steps",), "stage names")
         models_data = self.mapping(data.pop("models", None) or {}, ("models",), "model names")
@@ -148,7 +155,8 @@ class _Parser:
         first = self.input(input_data)
         if not steps_data:
             self.fault(("steps",), f"this key is required: which stages run (there are: {', '.join(_usable())})")
-        configs = [("input", INPUT, first)] + [self.step(name, settings) for name, settings in steps_data.items()]
+        configs = [(INPUT, INPUT, first)] if only in (None, INPUT) else []
+        configs += [self.step(name, settings) for name, settings in steps_data.items()] if only != INPUT else []
         prompts = self.prompts(configs)
         usable = {name: model for name, model in models.items() if model is not None}
         self.check_models(configs, usable)
@@ -261,3 +269,38 @@ def build_steps(
 
 def _usable() -> list[str]:
     return [name for name in stage_names() if name != INPUT]
+
+
+def shipped_recipes() -> list[tuple[str, str]]:
+    """(name, description) of the recipes that ship."""
+    return [
+        (path.stem, str(load(path).data.get("description", "")))
+        for path in sorted(folder("recipes").glob("*.yaml"))
+    ]
+
+
+def read_recipe_for(
+    stage: str, path: Path | None, sets: Sequence[str], sources: Sequence[dict[str, Any]] = ()
+) -> Recipe:
+    """A recipe of one step, for the command `mathsynth <stage>`: the stage as `path` has it, else with its defaults.
+
+    `sets` may leave the stage's name out (`k=4`); for `input` they may be keys of the sources (`layout=gsm8k`).
+    """
+    document = load(path) if path is not None else Document({}, {(): "command line"})
+    steps = document.data.get("steps") or {}
+    name = next((name for name, keys in steps.items() if dict(keys or {}).get("stage", name) == stage), None)
+    if path is not None and name is None and stage != INPUT:
+        raise UsageError(f"{path}: no step runs the stage {stage!r} (steps: {', '.join(steps) or 'none'})")
+    name = name or stage
+    document.data["steps"] = {name: steps.get(name) or {}}
+    if sources or INPUT not in document.data:
+        document.data[INPUT] = {"sources": [dict(source) for source in sources] or [{"path": "-"}]}
+    own = {*load_stage(stage).Config.model_fields}
+    for text in sets:
+        key = text.partition("=")[0].split(".")[0].strip()
+        if stage == INPUT and key in Source.model_fields and key not in own:
+            for source in document.data[INPUT]["sources"]:
+                source[key] = yaml.safe_load(text.partition("=")[2])
+        else:
+            override(document, [f"{INPUT if stage == INPUT else f'steps.{name}'}.{text}" if key in own else text])
+    return _parse(path or Path.cwd() / f"{stage}.yaml", document, only=stage)

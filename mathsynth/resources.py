@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -15,3 +16,10 @@ def folder(name: Literal["data", "recipes"]) -> Path:
         if place.is_dir():
             return place
     raise UsageError(f"{name}/ is neither in {package} nor beside it; install mathsynth from its wheel or a checkout")
+
+
+def resolve(path: str, base: Path) -> Path:
+    """A path as recipes write them: relative to `base`, or `data:` for what comes with mathsynth."""
+    if path.startswith("data:"):
+        return folder("data") / path.removeprefix("data:")
+    return Path(os.path.normpath(base / Path(path).expanduser()))

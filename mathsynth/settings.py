@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
+import itertools
+import textwrap
 import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -72,3 +76,39 @@ def _model_in(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in typing.get_args(annotation) if (found := _model_in(part))), None)
+
+
+def keys_of(model: type[BaseModel]) -> list[tuple[str, str, str]]:
+    """(key, default, sentence) of a config, the sentences read from the strings below its fields."""
+    sentences = _sentences(model)
+    return [
+        (key, "required" if field.is_required() else _shown(field.get_default(call_default_factory=True)), text)
+        for key, field in model.model_fields.items()
+        for text in [" ".join(sentences.get(key, "").split())]
+    ]
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, BaseModel):
+        return ", ".join(f"{key}={value}" for key, value in default.model_dump().items())
+    return '""' if default == "" else str(default)
+
+
+def _sentences(model: type[BaseModel]) -> dict[str, str]:
+    """The string literal below each field, over the classes that a config is made of."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if not (issubclass(base, BaseModel) and base.__module__.startswith("mathsynth")):
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in itertools.pairwise(body.body):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+                and isinstance(text.value.value, str)
+            ):
+                found[field.target.id] = text.value.value
+    return found

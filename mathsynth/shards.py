@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,14 +111,28 @@ def shard_name(number: int) -> str:
 
 
 def open_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a plain, .gz or .zst file without their line ends. A cut compressed file raises BadRow."""
+    """The lines of a plain, .gz or .zst file without their line ends. BadRow if it is cut or damaged."""
     number = 0
     with _open_binary(path) as file:
         try:
             for number, line in enumerate(file, 1):
                 yield line.rstrip(b"\r\n")
-        except (EOFError, OSError, ValueError) as error:
-            raise BadRow(f"{path}:{number + 1}", "", f"the file breaks off here ({error})") from None
+        except _damage() as error:
+            raise BadRow(f"{path}:{number + 1}", "", f"the compressed file is cut or damaged here ({error})") from None
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What the decompressors raise on cut or damaged bytes."""
+    from backports import zstd
+
+    kinds: list[type[Exception]] = [EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError]
+    try:
+        from isal import isal_zlib
+
+        kinds.append(isal_zlib.IsalError)  # type: ignore[arg-type]
+    except ImportError:
+        pass
+    return tuple(kinds)
 
 
 def _open_binary(path: Path) -> IO[bytes]:

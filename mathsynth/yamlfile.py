@@ -43,13 +43,20 @@ class Document:
         return text
 
 
-def load(path: Path, sets: Sequence[str] = ()) -> Document:
-    """The file with its bases and the `--set` texts applied. UsageError with `file:line` for whatever is wrong."""
-    document = _load(path, ())
+def load(path: Path) -> Document:
+    """The file merged over its bases. UsageError with `file:line` for whatever is wrong."""
+    return _load(path, ())
+
+
+def override(document: Document, sets: Sequence[str]) -> None:
+    """Apply `--set` texts: `models.teacher.model=x`, or `sample.k=4` for a key of a step."""
     for text in sets:
         _set(document, text)
+
+
+def fill_from_env(document: Document) -> None:
+    """Put in what `${NAME}` stands for. UsageError with `file:line` for a variable that is not set."""
     document.data = _fill(document.data, document, ())
-    return document
 
 
 def _load(path: Path, above: tuple[Path, ...]) -> Document:

@@ -39,6 +39,10 @@ class MethodConfig(BaseModel):
         """Model calls for one seed."""
         return 0
 
+    def makes(self) -> int:
+        """Problems made from one seed, at most."""
+        return self.calls()
+
 
 class Method(Protocol):
     """A method module, as the stages see it."""

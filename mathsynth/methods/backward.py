@@ -41,6 +41,10 @@ class Config(MethodConfig):
     max_per_seed: int | None = None
     """Backward questions of one seed at most, the first ones; all of them if empty."""
 
+    def makes(self) -> int:
+        """As many as a question has numbers; `plan` takes 8 where nothing limits them."""
+        return self.max_per_seed or 8
+
 
 class Masked(NamedTuple):
     """One maskable number: the token as written, its value, its place among the question's words, the new text."""

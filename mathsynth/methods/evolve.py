@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mathsynth.methods import MethodConfig, ask_for_question, child
 from mathsynth.records import Dropped, Problem
-from mathsynth.verifier.steps import operations
+from mathsynth.verifier.equations import operations
 
 if TYPE_CHECKING:
     from mathsynth.context import Context

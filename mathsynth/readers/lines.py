@@ -6,7 +6,6 @@ A number keeps the text that it was written with (`Number`), because 1.50 and 1.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -60,7 +59,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, object]]:
     def counted() -> Iterator[bytes]:
         # jsonlines knows the line number of a bad line only; it never reads ahead, so this is where it is.
         nonlocal at
-        for at, line in enumerate(_lines(path), 1):
+        for at, line in enumerate(open_lines(path), 1):
             yield line
 
     with jsonlines.Reader(counted(), loads=loads) as reader:
@@ -82,11 +81,11 @@ def read_lines(path: Path) -> Iterator[tuple[str, object]]:
 def read_document(path: Path) -> Iterator[tuple[str, object]]:
     """Rows of a .json file: JSON lines if its first line is an object, else one object or a list (`file[row]`, from 1)."""
     try:
-        first = next((line for line in _lines(path) if line.strip()), b"")
+        first = next((line for line in open_lines(path) if line.strip()), b"")
         if isinstance(_value(first), dict):
             yield from read_lines(path)
             return
-        text = b"\n".join(_lines(path))
+        text = b"\n".join(open_lines(path))
         value = loads(text.decode("utf-8-sig"))
     except BadRow as error:
         yield error.where, error
@@ -105,29 +104,6 @@ def _value(line: bytes) -> object:
         return loads(line.decode("utf-8-sig"))
     except ValueError:
         return None
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    number = 0
-    try:
-        for number, line in enumerate(open_lines(path), 1):
-            yield line
-    except _damage() as error:
-        raise BadRow(f"{path}:{number + 1}", "", f"the compressed file is damaged here ({error})") from None
-
-
-def _damage() -> tuple[type[Exception], ...]:
-    """What the decompressors raise on damaged bytes; none of them is an OSError or a ValueError."""
-    from backports import zstd
-
-    kinds: list[type[Exception]] = [zlib.error, zstd.ZstdError]
-    try:
-        from isal import isal_zlib
-
-        kinds.append(isal_zlib.IsalError)  # type: ignore[arg-type]
-    except ImportError:
-        pass
-    return tuple(kinds)
 
 
 def _complaint(cause: BaseException | None) -> str:

@@ -91,7 +91,7 @@ class Place:
 
 def places(source: Source, base: Path) -> list[Place]:
     """What a source stands for, in reading order. UsageError if nothing is there or its format can't be told."""
-    path = _resolve(source.path, base)
+    path = resources.resolve(source.path, base)
     if source.format == "datasets":
         return [_data_set(source.path, path)]
     if path.is_dir():
@@ -113,12 +113,6 @@ def places(source: Source, base: Path) -> list[Place]:
     if source.split or source.config or source.revision:
         raise UsageError(f"{path}: split, config and revision are for data sets; name the files of the split instead")
     return found
-
-
-def _resolve(path: str, base: Path) -> Path:
-    if path.startswith("data:"):
-        return resources.folder("data") / path.removeprefix("data:")
-    return Path(os.path.normpath(base / Path(path).expanduser()))
 
 
 def _data_set(given: str, path: Path) -> Place:

@@ -17,10 +17,13 @@ import pkgutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
 
 from mathsynth.errors import UsageError
 from mathsynth.records import Outcoming
+from mathsynth.settings import keys_of
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
@@ -38,6 +41,14 @@ class StageConfig(BaseModel):
     def model_names(self) -> tuple[str, ...]:
         """The entries of `models:` that the stage asks."""
         return ()
+
+    def calls_per_row(self) -> tuple[int, int]:
+        """Model calls for one row, (least, most)."""
+        return 0, 0
+
+    def rows_per_row(self) -> tuple[int, int]:
+        """Rows that one row becomes, (least, most)."""
+        return 0, 1
 
     def grades(self) -> bool:
         """Whether the verifier's rules shape the stage's rows."""
@@ -65,3 +76,14 @@ def load_stage(name: str) -> Stage:
     if name not in stage_names():
         raise UsageError(f"unknown stage {name!r}; there are: {', '.join(stage_names())}")
     return cast(Stage, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))
+
+
+def stage_help(name: str, *, full: bool = False) -> str:
+    """The first line of a stage's docstring, read without importing it; `full` adds the keys of its config."""
+    path = Path(__path__[0]) / f"{name.replace('-', '_')}.py"
+    first = path.read_text(encoding="utf-8").split('"""')[1].splitlines()[0]
+    if not full:
+        return first
+    stage = load_stage(name)
+    keys = "\n".join(f"\b\n{key}  [{default}]\n  {text}\n" for key, default, text in keys_of(stage.Config))
+    return f"{first}\n\nKeys for --set:\n\n{keys}"

@@ -6,6 +6,7 @@ answer; `change` may alter the numbers, so its answer is unknown and voted on. E
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ from mathsynth.methods import ask_for_question, child
 from mathsynth.records import Outcoming, Problem
 from mathsynth.resources import resolve
 from mathsynth.shards import open_lines
-from mathsynth.similarity import near_sets
+from mathsynth.similarity import Block, jaccard
 from mathsynth.stages import StageConfig
 
 VERSION = 1
@@ -54,9 +55,14 @@ class Config(StageConfig):
         """The writer."""
         return (self.model,)
 
-    def calls(self) -> int:
-        """Model calls for one problem that is retold."""
-        return self.per_problem
+    def calls_per_row(self) -> tuple[int, int]:
+        """None for a problem that is not retold."""
+        return 0, self.per_problem
+
+    def rows_per_row(self) -> tuple[int, int]:
+        """The problem and its retellings."""
+        kept = int(self.keep_originals)
+        return kept, kept + self.per_problem
 
 
 def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Outcoming]:
@@ -96,5 +102,15 @@ def load_personas(path: Path, max_similarity: float) -> list[tuple[str, str]]:
             raise UsageError(f"{path}:{number}: expected an object with `id` and `persona`") from None
     if not personas:
         raise UsageError(f"{path}: holds no persona")
-    repeats = near_sets([set(persona.lower().split()) for _, persona in personas], max_similarity)
-    return [persona for number, persona in enumerate(personas) if number not in repeats]
+    return _without_repeats(personas, max_similarity)
+
+
+def _without_repeats(personas: list[tuple[str, str]], max_similarity: float) -> list[tuple[str, str]]:
+    bags = [frozenset(persona.lower().split()) for _, persona in personas]
+    block = Block(max_similarity, Counter(word for bag in bags for word in bag))
+    kept = []
+    for number, bag in enumerate(bags):
+        if all(jaccard(bag, bags[earlier]) < max_similarity for earlier in block.candidates(bag)):
+            block.keep(number, bag)
+            kept.append(personas[number])
+    return kept

@@ -76,6 +76,17 @@ class Config(StageConfig):
         """The models that are asked."""
         return (self.model,)
 
+    def calls_per_row(self) -> tuple[int, int]:
+        """From the luckiest problem to the trial cap."""
+        if self.policy == "fixed":
+            return self.k, max(self.k, self.vote.samples)
+        least = min(self.k, self.max_trials) if self.policy == "uniform" else min(self.pilot, self.max_trials)
+        return least, max(self.max_trials, self.vote.samples)
+
+    def rows_per_row(self) -> tuple[int, int]:
+        """At most k solutions."""
+        return 0, self.k
+
     def grades(self) -> bool:
         """Yes."""
         return True

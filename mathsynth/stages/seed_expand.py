@@ -47,11 +47,17 @@ class Config(StageConfig):
 
     def model_names(self) -> tuple[str, ...]:
         """The writer, if any method needs one."""
-        return (self.model,) if self.calls() else ()
+        return (self.model,) if self.calls_per_row()[1] else ()
 
-    def calls(self) -> int:
-        """Model calls for one seed."""
-        return sum(method.calls() for method in self.methods.values())
+    def calls_per_row(self) -> tuple[int, int]:
+        """Those of all methods."""
+        most = sum(method.calls() for method in self.methods.values())
+        return most, most
+
+    def rows_per_row(self) -> tuple[int, int]:
+        """The seed and what the methods make at most."""
+        kept = int(self.keep_seeds)
+        return kept, kept + sum(method.makes() for method in self.methods.values())
 
 
 def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Outcoming]:

@@ -14,8 +14,9 @@ from pydantic import Field
 from mathsynth.context import Context
 from mathsynth.records import Outcoming, Problem, Solution
 from mathsynth.stages import StageConfig
+from mathsynth.verifier.equations import operations
 from mathsynth.verifier.junk import RULES, junk
-from mathsynth.verifier.steps import false_steps, operations
+from mathsynth.verifier.steps import false_steps
 
 VERSION = 1
 SCOPE = "shard"
@@ -49,7 +50,7 @@ def run(records: Iterator[Solution], config: Config, ctx: Context) -> Iterator[O
         if row.answer is None:
             return [ctx.dropped(row, "no_reference", "there is no answer to compare with")]
         verdict = await ctx.check(row.answer, response=row.response, finish_reason=row.finish_reason)
-        false = [] if config.steps == "off" else [f"{s.left}{s.relation}{s.right}" for s in false_steps(row.response)]
+        false = [] if config.steps == "off" else [step.key for step in false_steps(row.response)]
         checks = row.checks if config.steps == "off" else row.checks | {"false_steps": false}
         row = row.model_copy(update={"verdict": verdict, "extracted": verdict.extracted, "checks": checks})
         if verdict.outcome not in config.keep:

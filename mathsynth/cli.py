@@ -1,0 +1,307 @@
+"""The commands. Each parses, calls one function and prints; nothing else in mathsynth prints, sets up logging or exits.
+
+Data goes to files or stdout, messages to stderr. Exit codes: 0 done, 1 error, 2 usage or recipe error, 3 stopped early
+(the same command goes on), 130 Ctrl-C. Modules are imported by the command that needs them, so `--help` is fast.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mathsynth.errors import MathsynthError, Stopped
+
+if TYPE_CHECKING:
+    from mathsynth.pipeline import Options
+    from mathsynth.recipe import Recipe
+
+app = typer.Typer(
+    help="Make supervised fine-tuning data for mathematical reasoning: problems, solutions, proof that they are right.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="The embedded models: what is there, what can be pulled.", rich_markup_mode=None)
+recipe_app = typer.Typer(help="Recipes: those that ship, what is wrong with one, its schema.", rich_markup_mode=None)
+app.add_typer(models_app, name="models", no_args_is_help=True)
+app.add_typer(recipe_app, name="recipe", no_args_is_help=True)
+
+Sets = Annotated[list[str], typer.Option("--set", metavar="stage.key=value", help="Override one key; repeatable.")]
+RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships.")]
+Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
+
+
+def main() -> None:
+    """The entry point: one line for a user's mistake, the exit code of the error, 130 for Ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        _add_stage_commands(sys.argv[1:2])
+        app()
+    except KeyboardInterrupt:
+        say("interrupted; what is finished is kept, the same command goes on")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except MathsynthError as error:
+        say(str(error) + ("; the same command goes on" if isinstance(error, Stopped) else ""))
+        sys.exit(error.exit_code)
+
+
+def say(text: str) -> None:
+    """A message to the user."""
+    typer.echo(text, err=True)
+
+
+@app.command()
+def generate(
+    recipe: RecipeArg,
+    output: Out = None,
+    sets: Sets = [],  # noqa: B006 (Typer wants a list)
+    limit: Annotated[int | None, typer.Option(min=1, help="Read at most this many problems.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what the run has.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask only failed requests again.")] = False,
+) -> None:
+    """The main job: run a recipe from seeds to training files. The same command again goes on."""
+    from mathsynth import pipeline
+
+    found = _recipe(recipe, sets, limit)
+    run = output or Path("runs") / found.name
+    options = _options(fresh=fresh, until=until, retry_failed=retry_failed)
+    try:
+        report_path = pipeline.generate(found, run, options)
+    finally:
+        options.display.end()
+    _print_tables(run)
+    say(f"report: {report_path}")
+
+
+@app.command()
+def plan(recipe: RecipeArg, output: Out = None, sets: Sets = []) -> None:  # noqa: B006
+    """Before spending: the calls and tokens that each step of a recipe will take."""
+    from mathsynth.commands.plan import plan_table
+
+    found = _recipe(recipe, sets)
+    _print(plan_table(found, output or Path("runs") / found.name))
+
+
+@app.command()
+def preview(
+    recipe: RecipeArg,
+    problems: Annotated[int, typer.Option("-n", min=1, help="Seed problems to try.")] = 3,
+    sets: Sets = [],  # noqa: B006
+) -> None:
+    """Try a recipe on a few seeds: the exact prompts, the replies, the verdicts. Keeps nothing."""
+    from mathsynth.commands.preview import preview as run_preview
+
+    options = _options()
+    for text in run_preview(_recipe(recipe, sets, problems), options):
+        options.display.end()
+        typer.echo(text)
+
+
+@app.command()
+def check(
+    reference: Annotated[str | None, typer.Argument(help="The reference answer.")] = None,
+    answer: Annotated[str | None, typer.Argument(help="The answer to judge.")] = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Judge lines from stdin instead.")] = False,
+) -> None:
+    """Judge one answer: exit 0 equal, 1 different, 2 undecided. --jsonl: a line in, a line out, in order."""
+    from mathsynth.commands import grading
+
+    if jsonl:
+        for line in grading.check_lines(sys.stdin.buffer):
+            sys.stdout.buffer.write(line)
+        return
+    if reference is None or answer is None:
+        raise typer.BadParameter("expected REFERENCE ANSWER, or --jsonl")
+    verdict = grading.check_one(reference, answer)
+    typer.echo(f"{verdict.outcome}: {verdict.reason} (rule {verdict.rule})")
+    raise typer.Exit({"correct": 0, "wrong": 1, "undecided": 2}[verdict.outcome])
+
+
+@app.command()
+def gold(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders or data sets of problems.")],
+    sets: Sets = [],  # noqa: B006
+) -> None:
+    """Put every reference answer through its own verifier, without a model. --set layout=gsm8k and the like."""
+    from mathsynth.commands import grading
+
+    count, faults = 0, 0
+    for where, fault in grading.gold(files, sets):
+        count += 1
+        if fault:
+            faults += 1
+            typer.echo(f"{where}: {fault}")
+    say(f"{count} problems, {faults} of them can't be used as they are" if faults else f"{count} problems, all gradable")
+    raise typer.Exit(1 if faults or not count else 0)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]) -> None:
+    """The numbers of a run: tables here, and report.html beside the run."""
+    from mathsynth import pipeline
+
+    if not run.is_dir():
+        raise typer.BadParameter(f"{run}: no such run directory")
+    path = pipeline.write_report(run)
+    _print_tables(run)
+    say(f"report: {path}")
+
+
+@app.command()
+def show(
+    place: Annotated[Path, typer.Argument(metavar="FILE|RUN", help="A shard, a step directory or a run.")],
+    identifier: Annotated[str | None, typer.Option("--id", help="One row and its whole ancestry.")] = None,
+    number: Annotated[int, typer.Option("-n", min=1, help="Rows to show.")] = 5,
+) -> None:
+    """Rows for reading; with --id everything that a row came from."""
+    from mathsynth.commands.show import ancestry, rows
+
+    for text in ancestry(place, identifier) if identifier else rows(place, number):
+        typer.echo(text)
+
+
+@app.command()
+def doctor(
+    recipe: Annotated[str | None, typer.Argument(metavar="[RECIPE]", help="Ask each of its models once.")] = None,
+    sets: Sets = [],  # noqa: B006
+) -> None:
+    """What works on this machine; with a recipe, whether each model answers. Exit 1 if something doesn't."""
+    from mathsynth.commands.doctor import examine, machine
+
+    healthy = True
+    for name, fine, text in [*machine(), *(examine(_recipe(recipe, sets)) if recipe else [])]:
+        healthy = healthy and fine
+        typer.echo(f"{'ok  ' if fine else 'FAIL'} {name}: {text}")
+    raise typer.Exit(0 if healthy else 1)
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """The embedded models that can be pulled, and which are here."""
+    from mathsynth.models import list_models
+
+    for weights in list_models():
+        where = str(weights.path) if weights.pulled else "not pulled"
+        typer.echo(f"{weights.name:<14} {weights.bytes / 1e6:,.0f} MB  {weights.license}  {where}\n    {weights.about}")
+
+
+@models_app.command("pull")
+def models_pull(name: Annotated[str, typer.Argument(help="A name of `mathsynth models list`.")]) -> None:
+    """Bring an embedded model's weights into the cache, hash-checked."""
+    from mathsynth.commands.display import Download
+    from mathsynth.models import pull
+
+    with Download(name) as download:
+        path, fetched = pull(name, download.update)
+    say(f"{name}: {'pulled to' if fetched else 'already there:'} {path}")
+
+
+@recipe_app.command("list")
+def recipe_list() -> None:
+    """The recipes that ship, a line each."""
+    from mathsynth.recipe import shipped_recipes
+
+    for name, description in shipped_recipes():
+        typer.echo(f"{name:<20} {description}")
+
+
+@recipe_app.command("check")
+def recipe_check(recipe: RecipeArg, sets: Sets = []) -> None:  # noqa: B006
+    """What is wrong with a recipe, file and line, without a model call."""
+    found = _recipe(recipe, sets)
+    typer.echo(f"{found.path}: fine; {len(found.steps)} steps: {', '.join(step.name for step in found.steps)}")
+
+
+@recipe_app.command("schema")
+def recipe_schema() -> None:
+    """The JSON schema of recipes, for editors."""
+    import json
+
+    from mathsynth.commands.schema import recipe_schema as schema
+
+    typer.echo(json.dumps(schema(), indent=2))
+
+
+def _add_stage_commands(invoked: list[str]) -> None:
+    """A command for each stage; only the invoked one's module is imported, for the help of its config."""
+    from mathsynth.stages import stage_help, stage_names
+
+    for name in stage_names():
+        app.command(name, help=stage_help(name, full=[name] == invoked))(_stage_command(name))
+
+
+def _stage_command(name: str) -> Any:
+    def command(
+        inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")],
+        output: Annotated[
+            str, typer.Option("-o", "--output", metavar="OUT", help="A directory, a .jsonl[.zst] file, or - (stdout).")
+        ],
+        recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Take the config from this recipe.")] = None,
+        sets: Sets = [],  # noqa: B006
+        fresh: Annotated[bool, typer.Option("--fresh", help="Start over.")] = False,
+    ) -> None:
+        from mathsynth.commands.stage import run_stage_command
+
+        options = _options(fresh=fresh)
+        try:
+            run_stage_command(name, inputs, output, recipe, sets, options)
+        finally:
+            options.display.end()
+
+    return command
+
+
+def _recipe(given: str, sets: list[str], limit: int | None = None) -> Recipe:
+    from mathsynth.recipe import find_recipe, read_recipe
+
+    return read_recipe(find_recipe(given), [*sets, *([f"input.limit={limit}"] if limit else [])])
+
+
+def _options(**chosen: Any) -> Options:
+    """Options with the bar, messages on stderr, and SIGTERM meaning: finish what is under way, then stop."""
+    from mathsynth.context import Stop
+    from mathsynth.commands.display import Bar
+    from mathsynth.pipeline import Options
+
+    stop, bar = Stop(), Bar()
+
+    def on_term(*_: object) -> None:
+        if stop:
+            sys.exit(143)
+        stop.reason = "stopped by SIGTERM"
+
+    def message(text: str) -> None:
+        bar.end()
+        say(text)
+
+    signal.signal(signal.SIGTERM, on_term)
+    return Options(display=bar, stop=stop, say=message, command=shlex.join(["mathsynth", *sys.argv[1:]]), **chosen)
+
+
+def _print_tables(run: Path) -> None:
+    from mathsynth.report.numbers import gather
+    from mathsynth.report.tables import funnel, summary
+
+    numbers = gather(run)
+    _print(funnel(numbers))
+    _print(summary(numbers))
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    # A log has no width of its own; 100 columns keep the tables in one piece.
+    Console(width=None if console.is_terminal else 100).print(renderable)

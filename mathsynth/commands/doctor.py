@@ -1,0 +1,58 @@
+"""What works here: the machine, the verifier, the extras; and each model of a recipe, asked once."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import mathsynth
+from mathsynth.backends import connect
+from mathsynth.context import Context
+from mathsynth.errors import MathsynthError
+from mathsynth.commands.grading import check_one
+from mathsynth.models import list_models
+from mathsynth.recipe import Recipe
+from mathsynth.stages.sample import Config as SampleConfig
+
+EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "ray": "ray"}
+
+Finding = tuple[str, bool, str]
+
+
+def machine() -> Iterator[Finding]:
+    """(what, whether it works, in words) of this machine. A missing extra is no fault."""
+    yield "mathsynth", True, f"{mathsynth.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores"
+    verdict = check_one(r"\sqrt{8}", r"2\sqrt2")
+    yield "verifier", verdict.outcome == "correct", f"sqrt(8) = 2 sqrt(2): {verdict.outcome} ({verdict.rule})"
+    for extra, package in EXTRAS.items():
+        there = importlib.util.find_spec(package) is not None
+        text = importlib.metadata.version(package) if there else f"not installed (pip install 'mathsynth[{extra}]')"
+        yield f"extra {extra}", True, f"{package} {text}"
+    for weights in list_models():
+        text = str(weights.path) if weights.pulled else f"not here (mathsynth models pull {weights.name})"
+        yield f"weights {weights.name}", True, text
+
+
+def examine(recipe: Recipe) -> Iterator[Finding]:
+    """Each model of a recipe: reachable, name right, context long enough, `n` supported."""
+    used = {name for step in recipe.steps for name in step.models}
+    for name in sorted(used):
+        with tempfile.TemporaryDirectory(prefix="mathsynth-") as scratch:
+            ctx = Context(
+                stage="doctor",
+                directory=Path(scratch),
+                replies=Path(scratch) / "replies",
+                models={name: recipe.models[name]},
+                connect=connect,
+            )
+            try:
+                yield f"model {name}", True, ctx.probe(name)
+            except MathsynthError as error:
+                yield f"model {name}", False, str(error)
+            finally:
+                ctx.close()
