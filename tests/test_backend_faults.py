@@ -1,4 +1,4 @@
-"""A server with every fault at once: all requests are accounted for, no finished one is asked again, also after kill -9."""
+"""A server with every fault at once: all requests are accounted for, no finished one is asked again."""
 
 from __future__ import annotations
 
