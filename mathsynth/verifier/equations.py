@@ -14,9 +14,11 @@ from fractions import Fraction
 from typing import Literal
 
 from mathsynth.verifier import hedges
+from mathsynth.verifier.algebra_steps import Condition, condition, contradicts, never_holds
 from mathsynth.verifier.arithmetic import Expression, Value, evaluate, parse
 from mathsynth.verifier.judging import Truth, judge
 from mathsynth.verifier.prose import UNITS, Token, lex
+from mathsynth.verifier.spoken import spoken
 
 _MARK = re.compile(r"<<([^<>\n]*?=[^<>\n]*?)>>")
 _FENCE = re.compile(r"```(?:python|py|c|cpp|java|javascript|js|sympy|r|julia)\b.*?(?:```|\Z)|\[asy\].*?\[/asy\]", re.S | re.I)
@@ -78,15 +80,33 @@ def equations(text: str) -> tuple[Equation, ...]:
 def _equations(text: str) -> Iterator[Equation]:
     tokens = _with_units(lex(text))
     rounded = _stated_roundings(tokens)
-    strange: bool | None = None
+    conditions: list[Condition] = []
+    found: list[tuple[Equation, Value | None]] = []
     for run in _runs(tokens):
-        for equation, off in _links(run, text, rounded):
-            if equation.verdict == "false":
-                if strange is None:
-                    strange = hedges.other_arithmetic(text)
-                if strange or _hedged(text, equation) or (isinstance(off, Fraction) and hedges.modulo(text, off)):
-                    equation = replace(equation, verdict="unknown")
-            yield equation
+        found += _links(run, text, rounded, conditions)
+    for left, right, start, end in spoken(text):
+        found += _spoken(left, right, start, end)
+    for first, second in zip(conditions, conditions[1:], strict=False):
+        if contradicts(first, second, text):
+            own = [e for e, _ in found if (e.start, e.end) == (second.start, second.end)]
+            found = [(e, off) for e, off in found if e not in own]
+            found.append((Equation(*second.key, "=", second.start, second.end, own[0].operators if own else "", "false"), None))
+    strange: bool | None = None
+    for equation, off in found:
+        if equation.verdict == "false":
+            if strange is None:
+                strange = hedges.other_arithmetic(text)
+            if strange or _hedged(text, equation) or (isinstance(off, Fraction) and hedges.modulo(text, off)):
+                equation = replace(equation, verdict="unknown")
+        yield equation
+
+
+def _spoken(left: list[Token], right: list[Token], start: int, end: int) -> Iterator[tuple[Equation, Value | None]]:
+    a, b = parse(left), parse(right)
+    if a is not None and b is not None:
+        result = judge(left, right, approximate=False, rounded=set())
+        verdict: Truth = "unknown" if result.truth == "false" and "/" in a.operators and not result.exact else result.truth
+        yield Equation(a.text, b.text, "=", start, end, a.operators, verdict), result.off
 
 
 def _hedged(text: str, equation: Equation) -> bool:
@@ -236,6 +256,9 @@ def _sides(run: _Run) -> list[_Side]:
             sides.append(_Side([], "=" if token.kind == "weak" else token.text, token.kind == "weak"))
         else:
             sides[-1].tokens.append(token)
+    while len(sides) > 1 and not sides[0].tokens:
+        sides.pop(0)
+        run.before = None
     first, last = sides[0], sides[-1]
     while first.tokens and first.tokens[0].kind == "op":
         lead = first.tokens[0]
@@ -248,7 +271,9 @@ def _sides(run: _Run) -> list[_Side]:
     return sides
 
 
-def _links(run: _Run, text: str, rounded: set[Fraction]) -> Iterator[tuple[Equation, Value | None]]:
+def _links(
+    run: _Run, text: str, rounded: set[Fraction], conditions: list[Condition]
+) -> Iterator[tuple[Equation, Value | None]]:
     """The equations of a run, and for each how far its right side is off."""
     sides = _sides(run)
     for at, (left, right) in enumerate(zip(sides, sides[1:], strict=False)):
@@ -257,11 +282,15 @@ def _links(run: _Run, text: str, rounded: set[Fraction]) -> Iterator[tuple[Equat
         a, b = parse(left.tokens), parse(right.tokens)
         if a is None or b is None:
             continue
+        start, end = left.tokens[0].start, right.tokens[-1].end
+        linear = None if left.cut or right.cut or right.weak else condition(a, b, start, end)
+        alone = (at == 0 or left.weak) and (at + 2 == len(sides) or sides[at + 2].weak)
+        if linear is not None and alone:
+            conditions.append(linear)
         own = a.operators.replace("~", "") or b.operators.replace("~", "")
         if not own or (right.weak and not _weak_holds(sides, at, a, b)):
             continue
-        start, end = left.tokens[0].start, right.tokens[-1].end
-        near = hedges.speaks_of_rounding(text[end : end + 50])
+        near = hedges.rounded_after(text, end)
         result = judge(left.tokens, right.tokens, approximate=right.relation == "≈" or near, rounded=rounded)
         target = b.plain
         if target is not None and result.truth == "true":
@@ -269,7 +298,9 @@ def _links(run: _Run, text: str, rounded: set[Fraction]) -> Iterator[tuple[Equat
             if not result.exact or right.relation == "≈" or carries:
                 rounded.add(target.value)
         verdict = result.truth
-        if verdict == "false" and (left.cut or right.cut or _excused(run, text, sides, at, a, b)):
+        if verdict == "unknown" and never_holds(a, b, result.off, text, start, end):
+            verdict = "unknown" if left.cut or right.cut else "false"
+        elif verdict == "false" and (left.cut or right.cut or _excused(run, text, sides, at, a, b)):
             verdict = "unknown"
         relation: Literal["=", "≈"] = "≈" if right.relation == "≈" else "="
         yield Equation(a.text, b.text, relation, start, end, own, verdict), result.off

@@ -26,7 +26,7 @@ _TAKEN_BACK = re.compile(
     r"in-?correct(?:ly)?|wrong(?:ly)?|false|contradict\w*|impossible|inconsistent|absurd|mistake[ns]?|(?:doesn['’]t|does\s+not|"
     r"didn['’]t|don['’]t|can(?:no|['’])t)\s+(?:work|hold|match|equal|satisfy|give|add|fit|be|check)|isn['’]t|is\s+not|never|"
     r"too\s+(?:big|small|large|high|low|much|many|few)|let\s+me\s+(?:re|check|double)|re-?(?:check|compute|calculate|do)|"
-    r"actually|I\s+made|that['’]s\s+off)\b|≠|\\neq?\b|✗|❌|✘",
+    r"actually|I\s+made|that['’]s\s+off)\b|✗|❌|✘",
     re.I,
 )
 _REMAINDER = re.compile(
@@ -42,7 +42,7 @@ _ANOTHER_KIND = re.compile(
     r"\(?\s*\\?[pb]?mod|or\s+\d|to\s+\d|or\s+(?:more|less|fewer))",
     re.I,
 )
-_COMPOUND = re.compile(r"^\s*([A-Za-z]+)\.?,?\s*(?:and\s+)?(?:a\s+half|\d+\s*([A-Za-z]+))")
+_COMPOUND = re.compile(r"^\s*([A-Za-z]+)\.?(?:,?\s*|\s+and\s+)(?:a\s+half|\d+\s*([A-Za-z]+))")
 _CLOCK_BEFORE = re.compile(r"\d\s*(?:[ap]\.?m\b|o['’]?clock)", re.I)
 _BASE = re.compile(r"\bbase[\s-]+(?:\$?\d|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen|b\b)|\bbinary\b|\bhexadecimal\b|\boctal\b", re.I)
 _SHAPE = re.compile(r"\b(?:triangle|height|area|parallelogram|trapezoid|prism|pyramid|perimeter)\b", re.I)
@@ -59,13 +59,13 @@ _REDEFINED = re.compile(r"(?<![\w.])([a-z])\s*(\*|\\ast|\\star|∗|\\cdot|·|@|#
 def asked_or_supposed(text: str, start: int) -> bool:
     """Whether the words just before place the equation in a question, a supposition or someone's mistake."""
     head = text[max(0, start - 120) : start]
-    return bool(_ASKED.search(head[-60:]) or _IN_ERROR.search(re.split(r"[.!?]\s|\n", head)[-1]))
+    return bool(_ASKED.search(head[-60:]) or _IN_ERROR.search(re.split(r"[.!?;]\s|\n|\bbut\b", head)[-1]))
 
 
 def taken_back(text: str, end: int) -> bool:
     """Whether the words just after say that the equation does not hold, or ask whether it does."""
     tail = text[end : end + 90]
-    if re.match(r"[^.\n]{0,25}\?", tail):
+    if re.match(r"[^.\n]{0,25}\?|\W{0,4}(?:≠|\\neq?\b)", tail):
         return True
     match = _TAKEN_BACK.search(tail)
     return bool(match) and "\n\n" not in tail[: match.start()]
@@ -74,6 +74,11 @@ def taken_back(text: str, end: int) -> bool:
 def has_remainder(text: str, end: int) -> bool:
     """Whether a quotient is stated with its remainder."""
     return bool(_REMAINDER.match(text[end : end + 60]))
+
+
+def rounded_after(text: str, end: int) -> bool:
+    """Whether the words right after say that the right side is a rounding."""
+    return bool(re.match(r"[^\n.]{0,30}?\b(?:round(?:ed|ing|s)?|approximately|to\s+the\s+nearest)\b", text[end : end + 50], re.I))
 
 
 def speaks_of_rounding(text: str) -> bool:

@@ -45,6 +45,8 @@ def judge(left: list[Token], right: list[Token], *, approximate: bool, rounded: 
     for reading in sorted(a.readings | b.readings):
         if reading == "gap":
             return Judgement("unknown", off=first.off)
+        if reading == "product" and reading in a.readings & b.readings:
+            continue
         other_a, other_b = parse(left, reading), parse(right, reading)
         for x in (other_a, a):
             for y in (other_b, b):

@@ -86,7 +86,7 @@ _LEX = re.compile(
   | (?P<num>(?:\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?P<cut>\.{3}|…|\s?\\l?dots\b)?)
   | (?P<vulgar>\d*[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])
   | (?P<sup>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)
-  | (?P<degree>(?:\^\s*\{?\s*\\circ\b\s*\}?|°|\\degree\b|\bdegrees?\b)(?:\s?[CF]\b)?)
+  | (?P<degree>(?:\^\s*\{\s*\\circ\s*\}|\^\s*\\circ\b|°|\\degree\b|\bdegrees?\b)(?:\s?[CF]\b)?)
   | (?P<textmacro>\\(?:text|textrm|textit|mathrm|mbox|operatorname|textnormal)\s*\{(?P<inner>[^{}]*)\})
   | (?P<shortfrac>\\[dtc]?frac\s*\d\s*\d(?!\d))
   | (?P<frac>\\[dtc]?frac\b)
