@@ -4,8 +4,9 @@
     with fault_server(faults=["429"]) as server: ... server.url ...
 
 It solves `a + b` in the last user message (or a problem from `--seeds`) rightly in a stated share of (message, seed)
-and writes `\\boxed{}`. Every request that came and every one that was answered is a line of `--log`, appended with
-O_APPEND, so that a test can count what was asked again after the client was killed. Keys are logged as ok or bad only.
+and writes `\\boxed{}`; asked for a `Problem:` it rewrites one. Every request that came and every one that was answered
+is a line of `--log`, appended with O_APPEND, so that a test can count what was asked again after the client was
+killed. Keys are logged as ok or bad only.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ FAULTS = ("429", "500", "503", "drop", "cut", "drip", "json", "empty", "null", "
 """`drop`: closed before any answer; `cut`: closed in the middle of one. `length` and `huge` are final answers."""
 FINAL = ("length", "huge")
 MODEL = "mock-model"
+OPENINGS = ("Consider this.", "Here is a task.", "Read with care.", "A friend asks this.", "Try to work this out.")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Settings:
     n_supported: bool = True
     log: Path | None = None
     seeds: Path | None = None
+    """A .jsonl file of problems with `question` and `answer`, or a folder of them, that it can solve."""
     down_after: int = 0
     """After this many requests nobody listens for `down` seconds, once."""
     down: float = 1.0
@@ -102,10 +105,38 @@ def solve(text: str, known: dict[str, str]) -> tuple[str, str]:
     return f"We have {a} {sign} {b} = {answer}.", answer
 
 
+def unmask(text: str, known: dict[str, str]) -> str | None:
+    """The number that a backward question masks with x, if it was made of a known problem."""
+    words = text.split(" If we know the answer", 1)[0].split(" ")
+    for question in known:
+        whole = question.split(" ")
+        if len(whole) == len(words):
+            differ = [pair for pair in zip(whole, words, strict=True) if pair[0] != pair[1]]
+            if len(differ) == 1 and differ[0][1].strip("$€£%.,;?!'") == "x":
+                return "".join(re.findall(r"[\d./]+", differ[0][0].replace(",", ""))).strip(".") or None
+    return None
+
+
+def rewrite(text: str, system: str, seed: int) -> str:
+    """A problem in other words; with other numbers unless the system prompt says to keep them."""
+    question = re.split(r"(?:^|\n)(?:Model problem|Problem): ", text)[-1].strip()
+    opening = OPENINGS[int(chance("opening", text, seed) * len(OPENINGS))]
+    if "Keep every number" not in system:
+        question = re.sub(
+            r"\d+", lambda found: str(int(found[0]) + 1 + int(chance(found[0], text, seed) * 9)), question
+        )
+    return f"Problem: {opening} {question}"
+
+
 def arithmetic(body: dict[str, Any], seed: int, right: float, known: dict[str, str]) -> str:
-    """The default reply: right in a share of (message, seed), else off by a little."""
+    """The default reply: right in a share of (message, seed), else off by a little; or a rewrite, if asked for."""
     text = next((m["content"] for m in reversed(body["messages"]) if m["role"] == "user"), "")
+    system = body["messages"][0]["content"] if body["messages"][0]["role"] == "system" else ""
+    if "`Problem:`" in system:
+        return rewrite(text, system, seed)
     working, answer = solve(text, known)
+    if "unknown number x" in text and (masked := unmask(text, known)):
+        working, answer = "Going back from the answer gives x.", masked
     way = int(chance("way", text, seed) * 1000)
     if chance("right", text, seed) >= right:
         off = 1 + int(chance("off", text, seed) * 9)
@@ -333,7 +364,8 @@ def fault_server(**settings: Any) -> Iterator[Served]:
 
 
 def _known(path: Path | None) -> dict[str, str]:
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path else []
+    files = sorted(path.glob("*.jsonl")) if path and path.is_dir() else [path] if path else []
+    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     return {row["question"]: row["answer"] for row in rows if row.get("answer")}
 
 
