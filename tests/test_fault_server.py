@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fault_server as mock
+from mock_replies import arithmetic
 
 QUESTION = "Mia has 12 pens. She buys 30 more. How many pens does Mia have now?"
 
@@ -12,7 +13,7 @@ QUESTION = "Mia has 12 pens. She buys 30 more. How many pens does Mia have now?"
 def reply(text: str, seed: int = 0, right: float = 1.0, system: str = "", **known: str) -> str:
     messages = [{"role": "system", "content": system}] if system else []
     body: dict[str, Any] = {"messages": [*messages, {"role": "user", "content": text}]}
-    return mock.arithmetic(body, seed, right, {QUESTION: "42"})
+    return arithmetic(body, seed, right, {QUESTION: "42"})
 
 
 def test_it_solves_in_the_stated_share() -> None:
