@@ -34,6 +34,7 @@ _APART = re.compile(
     r"instead|original|new|second|while|minus|plus)\b|±|\\pm|\?|\\text\{\s*or|\\lor|\\quad",
     re.I,
 )
+_FUNCTION = re.compile(r"[A-Zf-hp-u]\(")
 _FILLER = re.compile(
     r"(?:\b(?:so|then|thus|hence|therefore|giving|gives?|we|get|have|find|obtain|implies|means|yields|which|that|and|us|dividing|divide|both|"
     r"sides|by|adding|add|subtract\w*|from|to|each|side|multiply\w*|the|this|solving|finally|now|it|follows|simplif\w*|combin\w*|"
@@ -59,7 +60,7 @@ class Condition:
 def never_holds(a: Expression, b: Expression, off: Value | None, text: str, start: int, end: int) -> bool:
     """Whether an equation with letters that is no identity is a wrong rewriting."""
     letters = sorted((a.letters | b.letters) - {"π"})
-    if not letters or _NEVER.search(text) or not (_reworked(a) or _is_product(b.tree)):
+    if not letters or _FUNCTION.search(a.text + b.text) or _NEVER.search(text) or not (_reworked(a) or _is_product(b.tree)):
         return False
     claimed = bool(_CLAIM.search(text[max(0, start - 80) : start]))
     if off is not None and len(a.operators) > len(b.operators):
@@ -129,7 +130,7 @@ def condition(a: Expression, b: Expression, start: int, end: int) -> Condition |
     if len(letters) != 1:
         return None
     (letter,) = letters
-    if letter in ("e", "i"):
+    if letter in ("e", "i") or _FUNCTION.search(a.text + b.text):
         return None
     offs = []
     for value in (0, 1, 2, 5):

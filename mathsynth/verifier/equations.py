@@ -113,7 +113,7 @@ def _hedged(text: str, equation: Equation) -> bool:
     return (
         hedges.asked_or_supposed(text, equation.start)
         or hedges.taken_back(text, equation.end)
-        or hedges.another_kind(text, equation.end, count=equation.right.isdigit())
+        or hedges.another_kind(text, equation.end, said=not re.search(r"[=≈]|\\approx", text[equation.start : equation.end]))
         or ("/" in equation.operators and hedges.has_remainder(text, equation.end))
     )
 
@@ -319,7 +319,10 @@ def _excused(run: _Run, text: str, sides: list[_Side], at: int, a: Expression, b
     word = before.text if before is not None else ""
     x, y = evaluate(a.tree), evaluate(b.tree)
     if at == 0 and before is not None:
-        if before.kind == "word" and (hedges.label_before(word) or word in ("by", "than")):
+        first = left.tokens[0].number
+        if before.kind in ("word", "break") and first and hedges.label_before(word, first.value, a.operators[:1]):
+            return True
+        if word == "than" or (word == "by" and re.search(r"(?:multipl|divid)\w+\s+by\W*$", text[: left.tokens[0].start])):
             return True
         if right.weak and (word in ("to", "from", "of", "and") or before.kind == "num"):
             return True

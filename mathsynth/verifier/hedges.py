@@ -37,9 +37,13 @@ _ROUNDING = re.compile(
     re.I,
 )
 _ANOTHER_KIND = re.compile(
-    r"^\s*[\])}$\\]*\s*(?:more|less|fewer|greater|larger|smaller|times|th|out|short|away|over|digits?|o['’]?clock|[ap]\.?m\b|factors?|"
-    r"another|extra|further|degrees?\s+of|to\s+the|in\s+base|and\s+a\s+(?:half|third|quarter)|and\s+\d+/\d+(?!\s*of)|[ap]\.m\.|"
-    r"\(?\s*\\?[pb]?mod|or\s+\d|to\s+\d|or\s+(?:more|less|fewer))",
+    r"^\s*[\])}$\\]*\s*(?:more|less|fewer|greater|larger|smaller|times|of|th|out|short|away|over|digits?|factors?|another|extra|"
+    r"further|to\s+the|to\s+\d|or\s+(?:more|less|fewer))\b",
+    re.I,
+)
+_ANOTHER_NUMBER = re.compile(
+    r"^\s*[\])}$\\]*\s*(?:o['’]?clock|[ap]\.?m\b|in\s+base|and\s+a\s+(?:half|third|quarter)|and\s+\d+/\d+(?!\s*of)|\(?\s*\\?[pb]?mod|"
+    r"or\s+\$?\d)",
     re.I,
 )
 _COMPOUND = re.compile(r"^\s*([A-Za-z]+)\.?(?:,?\s*|\s+and\s+)(?:a\s+half|\d+\s*([A-Za-z]+))")
@@ -48,9 +52,9 @@ _BASE = re.compile(r"\bbase[\s-]+(?:\$?\d|two|three|four|five|six|seven|eight|ni
 _SHAPE = re.compile(r"\b(?:triangle|height|area|parallelogram|trapezoid|prism|pyramid|perimeter)\b", re.I)
 _MODULO = re.compile(r"mod(?:ulo|ular|ulus)?\b\W{0,4}(\d*)", re.I)
 _LABELS = frozenset(
-    "day week month year step term level box person row column case round group part side angle number figure stage house "
+    "day week month year step term level box person row column case round group part side angle figure stage house "
     "team worker train car problem question player bag store item option class grade room page line equation leg night bin "
-    "jar tank pile machine child method term test exam game lap stop floor shelf digit position term way example solution tip "
+    "jar tank pile machine child method test exam game lap stop floor shelf digit position way example solution tip "
     "chapter section lesson quiz roll die spinner urn pool pipe plan choice try attempt phase trial runner student".split()
 )
 _REDEFINED = re.compile(r"(?<![\w.])([a-z])\s*(\*|\\ast|\\star|∗|\\cdot|·|@|#|\\circ)\s*([a-z])\s*=([^.\n$]*)")
@@ -86,27 +90,30 @@ def speaks_of_rounding(text: str) -> bool:
     return bool(_ROUNDING.search(text))
 
 
-def another_kind(text: str, end: int, *, count: bool) -> bool:
-    """Whether what follows the right side makes it more than its number: `3 more than`, `1 hour 15 minutes`, for a count `2 of`."""
+def another_kind(text: str, end: int, *, said: bool) -> bool:
+    """Whether what follows the right side makes it more than its number: `1 hour 15 minutes`; after "is" also `3 more than`, `2 of`."""
     tail = text[end : end + 40]
     compound = _COMPOUND.match(tail)
     if compound and compound[1].lower() in UNITS and (compound[2] is None or compound[2].lower() in UNITS):
         return True
-    return bool(_ANOTHER_KIND.match(tail)) or (count and bool(re.match(r"\s*[)}$\\]*\s*of\b", tail)))
+    return bool(_ANOTHER_NUMBER.match(tail)) or (said and bool(_ANOTHER_KIND.match(tail)))
 
 
 def modulo(text: str, off: Fraction) -> bool:
-    """Whether a difference vanishes modulo a number that the text names."""
+    """Whether a difference vanishes modulo a number that the text names, or modulo 12 where it tells the time."""
+    if off % 12 == 0 and _CLOCK_BEFORE.search(text):
+        return True
     return any(not m[1] or (int(m[1][:9]) > 1 and (off / int(m[1][:9])).denominator == 1) for m in _MODULO.finditer(text))
 
 
 def other_arithmetic(text: str) -> bool:
-    """Whether the text computes in another base, on a clock, or with an operation of its own."""
-    if (_BASE.search(text) and not _SHAPE.search(text)) or _CLOCK_BEFORE.search(text):
+    """Whether the text computes in another base or with an operation of its own."""
+    if _BASE.search(text) and not _SHAPE.search(text):
         return True
     return any(m[1] != m[3] and re.search(rf"\b{m[1]}|{m[1]}\b", m[4]) and m[3] in m[4] for m in _REDEFINED.finditer(text))
 
 
-def label_before(word: str) -> bool:
-    """Whether a word numbers what follows it: `Day 1`, `Box 2`."""
-    return word.lower() in _LABELS or word == "#"
+def label_before(word: str, first: Fraction, operator: str) -> bool:
+    """Whether a word numbers what follows it: `Day 1`, `box 2`; not `5 * 7` after "number"."""
+    numbers = first.denominator == 1 and 0 <= first <= 100 and (word[:1].isupper() or operator in ("+", "-"))
+    return numbers and (word.lower() in _LABELS or word == "#")

@@ -196,8 +196,9 @@ def _unit_explains(a: Expression, b: Expression, x: Value, y: Value) -> bool:
     left = {n.dimension: {m.scale for m in a.numbers if m.dimension == n.dimension} for n in a.numbers if n.dimension}
     if any(len(scales) > 1 for scales in left.values()):
         return True
-    names = {n.unit for n in a.numbers if n.dimension}
-    others = {n.unit for n in b.numbers if n.dimension}
-    if names != others and isinstance(x, Fraction) and isinstance(y, Fraction) and x and y:
+    names = {(n.dimension, n.scale) for n in a.numbers if n.dimension}
+    others = {(n.dimension, n.scale) for n in b.numbers if n.dimension}
+    converted = names != others and {kind for kind, _ in names} & {kind for kind, _ in others}
+    if converted and isinstance(x, Fraction) and isinstance(y, Fraction) and x and y:
         return x / y in _RATIOS or y / x in _RATIOS
     return False

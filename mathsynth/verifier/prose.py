@@ -99,7 +99,7 @@ _LEX = re.compile(
   | (?P<div>\\div\b|[÷∕⁄])
   | (?P<approx>\\approx\b|\\simeq\b|≈|≃|~=|=\s*(?:about|approximately|roughly)\b
         |\b(?:is|equals)\s+(?:about|approximately|roughly|nearly|around)\b|约等于|约为)
-  | (?P<other>[<>!:+*/-]=|<=|>=|[<>≤≥≠≡∼]|\\(?:leq?|geq?|neq?|lt|gt|equiv|cong|sim|in|mid)\b|\+\+)
+  | (?P<other>[<>:+*/-]=|(?<![\d)}])!=|<=|>=|[<>≤≥≠≡∼]|\\(?:leq?|geq?|neq?|lt|gt|equiv|cong|sim|in|mid)\b|\+\+)
   | (?P<rel>==?|＝|等于|\b(?:is\s+|are\s+|be\s+)?equal(?:s|\s+to)\b|\bis\s+the\s+same\s+as\b)
   | (?P<pct>\\?%|％|\bper\s?cent\b)
   | (?P<money>\\?\$|[€£¥₹]|\bRs\.?(?=\s*\d))
@@ -113,7 +113,7 @@ _LEX = re.compile(
   | (?P<fact>(?<=[\d)])!)
   | (?P<open>[(\[{])
   | (?P<close>[)\]}])
-  | (?P<wordop>\b(?:plus|added\s+to|minus|times|multiplied\s+by|divided\s+by|to\s+the\s+power\s+of
+  | (?P<wordop>\b(?:plus|added\s+to|minus|times(?!\s+(?:as|more|the|a|larger|bigger|that|this|what|its|his|her|older)\b)|multiplied\s+by|divided\s+by|to\s+the\s+power\s+of
         |raised\s+to(?:\s+the\s+power\s+of)?)\b|加上?(?=\s*\d)|减去?(?=\s*\d)|乘以?(?=\s*\d)|除以(?=\s*\d))
   | (?P<wordpow>\b(?:squared|cubed)\b)
   | (?P<of>\bof\s+(?:(?:the|remaining|total|original|initial|his|her|their|its|those|these|all|first|other|a|that)\s+){0,3}
