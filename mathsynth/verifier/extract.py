@@ -1,0 +1,331 @@
+"""The one answer that a response gives, and how it was found. Strict: what is not stated is not an answer.
+
+In order: the text after the thinking, cut at the chat's end mark; `<answer>` tags; the last well-formed box (boxes
+that stand side by side are one answer); `####`; the last "answer is", "Answer:", "答案"; the value at the end of the
+concluding sentence (`last line`); the last number of that sentence (`guessed`). Nothing here knows the reference.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from mathsynth.verifier.normal import unwrap
+from mathsynth.verifier.policy import How
+
+READ_AT_MOST = 200_000
+
+
+class Extracted(NamedTuple):
+    """An answer as it was written. `rule` names the pattern that found it."""
+
+    answer: str
+    how: How
+    rule: str
+
+
+class Missing(NamedTuple):
+    """Why there is no answer: `truncated` (the response was cut) or `no_answer` (it is whole and gives none)."""
+
+    rule: str
+    reason: str
+
+
+_START = re.compile(r"\s*(?:<s>|<bos>|<\|begin_of_text\|>|<\|im_start\|>\s*assistant|<\|assistant\|>)\s*")
+_END = re.compile(
+    r"<\|(?:im_end|endoftext|eot_id|end|end_of_text|im_start|eom_id|user|system|return)\|>|</s>|<eos>|"
+    r"<(?:end|start)_of_turn>|<｜end▁of▁sentence｜>|\[/?INST\]"
+)
+_THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning)>|<\|end_of_thought\|>|<channel\|>", re.I)
+_THINK = re.compile(r"<(?:think|thinking|thought|reasoning)>|<\|begin_of_thought\|>", re.I)
+_TAG = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.S | re.I)
+_CODE = re.compile(r"```.*?(?:```|\Z)", re.S)
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s*(\{|[^\s{}\\$]|\\[A-Za-z]+)?")
+_PLACEHOLDER = re.compile(
+    r"[\s?.,;:_\-*…\\$~{}]*|\\?(?:[lcd]?dots|square|cdot|ldot|ldots|cdots|blacksquare|Box|ast|star)"
+    r"|(?:the |your |my |final |correct |insert |write |put )*(?:answer|result|value|solution|number)s?(?: here)?"
+    r"|\.\.\.|[xX]{3,}|[a-z]+ (?:goes )?here|n/?a|todo|tbd",
+    re.I,
+)
+_GAP = re.compile(
+    r"(?:\s|[,;、，；&$]|\\[,;:! ]|\\q?quad|\\(?:\(|\)|\[|\])|\*\*|\band\b|\bor\b|和|或|或者|与"
+    r"|\\(?:text|mathrm|textrm)\s*\{\s*(?:,?\s*(?:and|or|和|或)\s*,?|,)\s*\})*"
+)
+_LETTER = re.compile(r"[\s(\[*]*([A-J])[\s)\].*:]*")
+_HASHES = re.compile(r"^\s*#{4}\s*(\S[^\n]*?)\s*$", re.M)
+_CUE = re.compile(
+    r"(?:final\s+|correct\s+|best\s+|right\s+)?\b(?:answer|option|choice)s?\b[^\n.:=]{0,60}?"
+    r"(?:\bis\b|\bare\b|\bequals\b|\bwould be\b|\bwill be\b|:|=)\s*[:：]?|"
+    r"(?:最终|最后|正确)?(?:答案|答)(?:是|为|选|应为|应选|应该是)?\s*[:：]?|故选|应选|选择?\s*[:：]|\bresult\s+is\b\s*:?",
+    re.I,
+)
+_NEGATED = re.compile(r"\s*(?:not|n't|neither|unknown|unclear|one of (?!\\boxed))\b|\s*不是", re.I)
+_NUMBER = re.compile(r"[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|\d)(?:\s*/\s*\d+(?:\.\d+)?)?\s*%?|[-−]?\d+")
+_CONCLUSION = re.compile(
+    r"\b(?:therefore|thus|hence|so|consequently|finally|conclude|conclusion|in total|altogether)\b|因此|所以|故|综上|从而|一共",
+    re.I,
+)
+_COPULA = re.compile(r"\b(?:is|are|was|were|equals?|becomes?|gives?|get|obtain|be|=>)\b\s*:?\s*|[是为即]|等于|(?<![<>!=\\])=(?!=)")
+_BREAK = re.compile(r"(?<![A-Za-z]\.[A-Za-z])[.!?](?=\s|$|\*\*|</)|[。！？]|\n")
+_CLAUSE = re.compile(
+    r",\s+(?=(?:which|since|because|as|so|it|this|that|in|the|not|but|where|when|if|with|for|giving|making|and (?:it|the|not|so))\b)"
+    r"|\s+(?:because|since|which)\s|[，；](?=[^\d\s$\\(])|\s+\((?=(?:since|because|as|or|approximately|rounded)\b)",
+    re.I,
+)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$(?!\s*\d[\d,]*\s+\w+\s*$)(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
+
+
+def extract(response: str) -> Extracted | None:
+    """The answer of a response and how it was found, or None."""
+    found = read_answer(response)
+    return found if isinstance(found, Extracted) else None
+
+
+def read_answer(response: str) -> Extracted | Missing:
+    """The answer of a response, or why there is none. Reads at most its last 200 kB; linear in its length."""
+    text, cut = response, False
+    if match := _START.match(text):
+        text = text[match.end() :]
+    ends = [m.end() for m in _THINK_END.finditer(text)]
+    if ends:
+        text, thought = text[ends[-1] :], True
+        if not _END.split(text, maxsplit=1)[0].strip():
+            return Missing("no_answer", "nothing after the thinking")
+    else:
+        thought = False
+    if not thought and _THINK.search(text):
+        return Missing("truncated", "cut inside its thinking")
+    text = _END.split(text, maxsplit=1)[0][-READ_AT_MOST:]
+    tagged = [m[1] for m in _TAG.finditer(text) if m[1].strip()]
+    if tagged:
+        body = tagged[-1].strip()
+        found, _ = _boxed(body)
+        return found or _plain(body, "answer phrase", "answer tag") or Missing("no_answer", "empty answer tag")
+    found, cut = _boxed(text)
+    if found:
+        return found
+    prose = _CODE.sub("\n", text).replace("</answer>", "").rstrip()
+    cut = cut or _is_cut(prose)
+    if not cut or _HASHES.search(prose):
+        for reader in (_hashes, _phrase, _whole, _conclusion):
+            if answer := reader(prose):
+                return answer
+    elif (answer := _phrase(prose)) and not answer.answer.count("$") % 2 and not _unbalanced(answer.answer):
+        return answer
+    if cut:
+        return Missing("truncated", "the text stops before an answer")
+    return _guess(prose) or Missing("no_answer", "no box, no answer phrase, no concluding value")
+
+
+def _boxes(text: str) -> tuple[list[tuple[int, int, str]], int]:
+    """(start, end, content) of every well-formed outermost box, and where the last unclosed one starts (-1)."""
+    starts = [(m.start(), m.end(), m[1]) for m in _BOX.finditer(text)]
+    if not starts:
+        return [], -1
+    closing: dict[int, int] = {}
+    stack: list[int] = []
+    i, size = starts[0][0], len(text)
+    while i < size:
+        char = text[i]
+        if char == "\\":
+            i += 2
+            continue
+        if char == "{":
+            stack.append(i)
+        elif char == "}" and stack:
+            closing[stack.pop()] = i
+        i += 1
+    found: list[tuple[int, int, str]] = []
+    unclosed = -1
+    for start, end, opener in starts:
+        if found and start < found[-1][1]:
+            continue
+        if opener == "{":
+            if end - 1 in closing:
+                close = closing[end - 1]
+                found.append((start, close + 1, text[end:close]))
+            else:
+                unclosed = start
+        elif opener:
+            found.append((start, end, opener))
+    return found, unclosed
+
+
+def is_placeholder(answer: str) -> bool:
+    """Whether this is the mark of a missing answer: empty, ?, ..., "your answer"."""
+    bare = unwrap(answer)
+    bare = re.sub(r"\\(?:text|mathrm|textbf|textit)\s*\{([^{}]*)\}", r"\1", bare).strip()
+    return _PLACEHOLDER.fullmatch(bare) is not None
+
+
+def _boxed(text: str) -> tuple[Extracted | None, bool]:
+    boxes, unclosed = _boxes(text)
+    if unclosed >= 0 and (not boxes or unclosed > boxes[-1][0]):
+        return None, True
+    boxes = [box for box in boxes if not is_placeholder(box[2])]
+    if not boxes:
+        return None, False
+    last = len(boxes) - 1
+    first = last
+    while first > 0 and boxes[first][0] - boxes[first - 1][1] < 60:
+        gap = text[boxes[first - 1][1] : boxes[first][0]]
+        if not gap.strip() or not _GAP.fullmatch(gap) or not re.search(r"[,;、，；&]|and|or|和|或|与|quad", gap):
+            break
+        first -= 1
+    parts = list(dict.fromkeys(box[2].strip() for box in boxes[first:]))
+    answer, rule = (parts[0], "last box") if len(parts) == 1 else (", ".join(parts), "boxes side by side")
+    after = text[boxes[last][1] :]
+    if not _LETTER.fullmatch(unwrap(answer)) and len(after) < 2000:
+        for cue in reversed(list(_CUE.finditer(after))):
+            if letter := re.match(r"[\s*(\[$]*([A-J])[\s)\].*$]*(?:\n|$)", after[cue.end() :]):
+                return Extracted(letter[1], "answer phrase", "letter after the box"), False
+    return Extracted(answer, "boxed", rule), False
+
+
+def _unbalanced(text: str) -> bool:
+    return text.count("{") != text.count("}") or text.count(r"\(") > text.count(r"\)") or text.count(r"\[") > text.count(r"\]")
+
+
+def _is_cut(text: str) -> bool:
+    """Whether the text stops in the middle: an open formula, or a last word that can't end a sentence."""
+    tail = text[-4000:]
+    if len(re.findall(r"(?<!\\)\$", text)) % 2 and not re.search(r"\$\s*\d[\d,.]*[^$]*$", tail[-60:]):
+        return True
+    if _unbalanced(tail) and len(text) == len(tail):
+        return True
+    return re.search(r"(?:[=+\-*/(,<>^_\\]|\b(?:the|we|to|of|and|is|are|then|that|with|for|a|an|by|so|which|where))\s*$", tail, re.I) is not None
+
+
+def _hashes(text: str) -> Extracted | None:
+    found = _HASHES.findall(text)
+    return _plain(found[-1], "answer phrase", "####") if found else None
+
+
+def _plain(text: str, how: How, rule: str) -> Extracted | None:
+    answer = unwrap(text)
+    return Extracted(answer, how, rule) if answer and not is_placeholder(answer) else None
+
+
+def _phrase(text: str) -> Extracted | None:
+    for cue in reversed(list(_CUE.finditer(text))[-50:]):
+        rest = text[cue.end() :]
+        rest = re.sub(r"^[\s*:：_]+", "", rest) if not rest.lstrip(" :：").startswith("**") else rest.lstrip(" :：\n")
+        if not rest.strip() or _NEGATED.match(rest):
+            continue
+        if answer := _first_value(rest):
+            return _plain(answer, "answer phrase", "answer phrase")
+    return None
+
+
+def _sentence(text: str) -> str:
+    """The first sentence; a full stop inside $...$ or a number does not end it."""
+    masked = _MATH.sub(lambda m: "x" * len(m[0]), text[:4000])
+    match = _BREAK.search(masked)
+    return text[: match.start()] if match else text[: len(masked)]
+
+
+def _first_value(rest: str) -> str | None:
+    """The value that stands at the head of the sentence after a cue, or after its last "is"."""
+    rest = rest.lstrip()
+    if bold := re.match(r"\*\*\s*(.+?)\s*\*\*", rest, re.S):
+        return _narrow(bold[1])
+    if (math := _MATH.match(rest)) is not None:
+        return _maths_list(rest, math)
+    sentence = _sentence(rest).strip().strip("*").strip()
+    return _narrow(sentence) if sentence else None
+
+
+def _maths_list(rest: str, math: re.Match[str]) -> str:
+    """`$a$, $b$ and $c$` as one list; words like a unit that follow the last formula stay with it."""
+    parts, end = [_inner(math)], math.end()
+    while True:
+        gap = re.match(r"\s*(?:,\s*)?(?:and|or|,|和|或|、)\s*", rest[end:])
+        more = _MATH.match(rest, end + gap.end()) if gap else None
+        if more is None:
+            break
+        parts.append(_inner(more))
+        end = more.end()
+    unit = re.match(r"\s*([A-Za-z][A-Za-z/ ]{0,18}(?:\^?\d)?)\s*(?=[.,;!]|$)", _sentence(rest[end:]))
+    tail = rf"\text{{ {unit[1].strip()}}}" if unit and len(parts) == 1 and not _is_prose(unit[1]) else ""
+    return ", ".join(parts) + tail
+
+
+def _is_prose(words: str) -> bool:
+    return re.search(r"\b(?:as|is|which|since|by|from|when|for|and|or|because|so|it|if|at|in)\b", words) is not None
+
+
+def _inner(math: re.Match[str]) -> str:
+    return next(group for group in math.groups() if group is not None).strip()
+
+
+def _narrow(sentence: str) -> str | None:
+    """Of a sentence the part that is the value: before a "which ..." clause, after the last "is"."""
+    masked = _MATH.sub(lambda m: "\x00" * len(m[0]), sentence)
+    if clause := _CLAUSE.search(masked):
+        sentence, masked = sentence[: clause.start()], masked[: clause.start()]
+    if (math := _MATH.fullmatch(sentence.strip())) is not None:
+        return _inner(math)
+    words = re.findall(r"[A-Za-z]{2,}|[\u4e00-\u9fff]", masked)
+    copulas = [m for m in _COPULA.finditer(masked) if m[0].strip(" :") != "="]
+    if copulas and words:
+        rest = sentence[copulas[-1].end() :].strip()
+        if not rest or re.match(r"not\b", rest):
+            return None
+        if (math := _MATH.match(rest)) is not None:
+            return _maths_list(rest, math)
+        return rest.strip("*").strip()
+    return sentence.strip().strip("*").strip() or None
+
+
+def _whole(text: str) -> Extracted | None:
+    """A response that is nothing but one short expression."""
+    body = text.strip()
+    if len(body) > 400 or "\n" in body or re.search(r"[A-Za-z\u4e00-\u9fff]{2,}\s+[A-Za-z]{2,}\s", re.sub(r"\\[A-Za-z]+", "", body)):
+        return None
+    if re.search(r"[\u4e00-\u9fff]", body) or ("**" in body and not body.startswith("**")):
+        return None
+    return _plain(body, "last line", "the whole response")
+
+
+def _conclusion(text: str) -> Extracted | None:
+    """The value at the end of the last sentence: `Hence the area is 5`, `64 + 67 = **131**`, `一共有**858颗**`."""
+    last = _last_sentence(text)
+    if not last or not re.search(r"\d|\\[a-z]|\$|\*\*", last):
+        return None
+    if bold := re.findall(r"\*\*\s*([^*\n]{1,80}?)\s*\*\*", last):
+        return _plain(bold[-1], "last line", "bold value in the last sentence")
+    masked = _MATH.sub(lambda m: "\x00" * len(m[0]), last)
+    if clause := re.search(r",\s+(?:or|i\.e\.|that is)\s|[，,]\s*(?=(?:in total|altogether|respectively|as (?:required|desired))\b)", masked):
+        last, masked = last[: clause.start()], masked[: clause.start()]
+    if maths := list(_MATH.finditer(last)):
+        value = _inner(maths[-1])
+        if not masked[maths[-1].end() :].strip(" .,!*"):
+            return _plain(value, "last line", "formula at the end of the last sentence")
+        return None
+    copulas = list(_COPULA.finditer(masked))
+    if copulas:
+        value = last[copulas[-1].end() :].strip(" .*")
+        if value and len(value) < 60 and re.match(r"[-−+$€£¥(\[{\\\d.√π]", value):
+            return _plain(value, "last line", "value at the end of the last sentence")
+    if re.search(r"[\u4e00-\u9fff]", last):
+        numbers = _NUMBER.findall(re.split("[，；]", last)[-1])
+        return _plain(numbers[-1], "last line", "number in the last clause") if len(numbers) == 1 else None
+    return None
+
+
+def _last_sentence(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip(" *-_#")]
+    if not lines:
+        return ""
+    line = lines[-1].strip()
+    masked = _MATH.sub(lambda m: "x" * len(m[0]), line)
+    ends = [m.start() for m in _BREAK.finditer(masked) if masked[m.end() :].strip(" *")]
+    return line[ends[-1] + 1 :].strip().rstrip(".。 ") if ends else line.rstrip(".。 ")
+
+
+def _guess(text: str) -> Extracted | None:
+    last = _last_sentence(text)
+    if not re.search(r"[.。!*$)\d]\s*$", text.strip()):
+        return None
+    numbers = _NUMBER.findall(last)
+    return _plain(numbers[-1], "guessed", "last number of the last sentence") if numbers else None

@@ -1,0 +1,154 @@
+"""Text to one notation: Unicode to LaTeX, wrappers off, spaces that mean nothing off. Meaning is never changed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
+    "ϑ": "theta", "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho",
+    "σ": "sigma", "τ": "tau", "υ": "upsilon", "φ": "phi", "ϕ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
+    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi",
+    "Ψ": "Psi", "Ω": "Omega",
+}  # fmt: skip
+_SIGNS = {
+    "≤": r"\le ", "≦": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "≧": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "∞": r"\infty ",
+    "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "×": r"\times ", "÷": r"\div ", "·": r"\cdot ",
+    "⋅": r"\cdot ", "∙": r"\cdot ", "∗": "*", "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "±": r"\pm ",
+    "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ", "℃": r"^\circ\text{C}", "℉": r"^\circ\text{F}",
+    "√": r"\usqrt ", "∛": r"\ucbrt ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ",
+    "⋯": r"\ldots ", "ℝ": r"\mathbb{R}", "ℕ": r"\mathbb{N}", "ℤ": r"\mathbb{Z}", "ℚ": r"\mathbb{Q}",
+    "ℂ": r"\mathbb{C}", "∖": r"\setminus ", "∨": r"\lor ", "∧": r"\land ", "≈": r"\approx ", "∑": r"\sum ",
+    "∏": r"\prod ", "∫": r"\int ", "→": r"\to ", "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ",
+    "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∠": r"\angle ",
+    "△": r"\triangle ", "∀": r"\forall ", "∣": "|", "ⅈ": "i", "ℯ": "e", "。": ". ", "、": ", ", "，": ", ",
+    "；": "; ", "：": ":", "（": "(", "）": ")", "【": "[", "】": "]", "％": "%", "∶": ":", "¥": "¥", "￥": "¥",
+    "＜": "<", "＞": ">", "＝": "=", "＋": "+", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u3000": " ",
+    "µ": "μ", "⁄": "/", "∕": "/", "∘": r"\circ ", "⊂": r"\subset ", "∥": r"\parallel ", "⊥": r"\perp ",
+}  # fmt: skip
+_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix"))
+_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙᵢⱼₖₘₓ", "0123456789+-nijkmx"))
+_FRACTIONS = {
+    "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
+    "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅐": (1, 7), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8),
+    "⅑": (1, 9), "⅒": (1, 10),
+}  # fmt: skip
+# Invisible characters that carry no meaning. The bidi overrides U+202A..202E and U+2066..2069 are left in place:
+# they change what a reader sees, so a text with one of them must never be read as a number.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\u00ad"))
+_TABLE: dict[int, str | None] = {
+    **{ord(c): f"\\{name} " for c, name in _GREEK.items()},
+    **{ord(c): sign for c, sign in _SIGNS.items()},
+    **{ord(c): rf"\frac{{{a}}}{{{b}}}" for c, (a, b) in _FRACTIONS.items()},
+    **_INVISIBLE,
+}
+_SUPER_RUN = re.compile(f"[{''.join(_SUPER)}]+")
+_SUB_RUN = re.compile(f"[{''.join(_SUB)}]+")
+_SPACING = re.compile(
+    r"\\(?:quad|qquad|enspace|thinspace|hfill|displaystyle|textstyle|scriptstyle|limits|nolimits|bigl?|bigr|Bigl?|Bigr|"
+    r"biggl?|biggr|Biggl?|Biggr|left|right|middle|mathopen|mathclose|nobreak|allowbreak|null|protect)(?![A-Za-z])\.?"
+    r"|\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}|\\(?:label|tag)\{[^{}]*\}"
+)
+_GROUP_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|\\!,|\{\\,\}|\\;|\\ |,\s*\\!)\s*(?=\d{3}(?!\d))")
+_ESCAPED_SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|~|(?<!\\)\\\n")
+_MARKS = re.compile(r"\*\*|__(?=\w)|(?<=\w)__|`")
+_OUTER = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+_BOX = re.compile(r"\s*\\(?:boxed|fbox|framebox)\s*\{")
+
+
+def to_latex(text: str) -> str:
+    """Every Unicode sign that has a LaTeX or ASCII spelling in that spelling; invisible characters gone."""
+    if text.isascii():
+        return text
+    text = _SUPER_RUN.sub(lambda m: "^{" + "".join(_SUPER[c] for c in m[0]) + "}", text)
+    text = _SUB_RUN.sub(lambda m: "_{" + "".join(_SUB[c] for c in m[0]) + "}", text)
+    text = text.translate(_TABLE)
+    return text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_TABLE)
+
+
+def unwrap(text: str) -> str:
+    """Without the math delimiters, boxes, bold marks, quotes and the full stop that stand around the whole."""
+    for _ in range(40):
+        before = text
+        text = text.strip().strip("\u200b")
+        if text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("...", r"\.", r"\,", r"\;")):
+            if not re.search(r"(?:^|[\s.])[ap]\.m\.$", text, re.I):
+                text = text[:-1].rstrip()
+        for left, right in _OUTER:
+            if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
+                inner = text[len(left) : -len(right)]
+                if left not in inner and right not in inner and not inner.endswith("\\"):
+                    text = inner
+        if text.startswith("**") and text.endswith("**") and len(text) > 4 and "**" not in text[2:-2]:
+            text = text[2:-2]
+        if _BOX.match(text):
+            text = _unbox(text)
+        if text == before:
+            break
+    return text
+
+
+def _unbox(text: str) -> str:
+    """Peel all boxes that stand around the whole text, in one pass."""
+    start, depth = 0, 0
+    while match := _BOX.match(text, start):
+        start, depth = match.end(), depth + 1
+    end, closed = len(text), 0
+    while closed < depth and end > start and text[end - 1] in "} \n\t":
+        closed += text[end - 1] == "}"
+        end -= 1
+    if closed < depth:
+        return text
+    inner, level = text[start:end], 0
+    for i, char in enumerate(inner):
+        if char in "{}" and (i == 0 or inner[i - 1] != "\\"):
+            level += 1 if char == "{" else -1
+            if level < 0:
+                return text
+    return inner if level == 0 else text
+
+
+def clean(text: str) -> str:
+    """One notation for both sides: LaTeX signs, no wrappers, no spacing commands; still the same mathematics."""
+    text = unwrap(to_latex(text))
+    if "\\" in text or "{" in text:
+        text = _GROUP_COMMA.sub("", text)
+        text = _SPACING.sub(" ", text)
+        text = _ESCAPED_SPACE.sub(" ", text)
+    text = _MARKS.sub("", text) if "*" in text or "`" in text or "__" in text else text
+    return unwrap(_undollar(text))
+
+
+def _undollar(text: str) -> str:
+    """Take math delimiters out; a lone `$` before a digit is money and becomes `\\$`."""
+    if r"\(" in text or r"\)" in text or r"\[" in text:
+        text = re.sub(r"\\[()]|(?<!\\)\\\[|(?<!\\)\\\](?!\[)", " ", text)
+    if "$" not in text:
+        return text
+    bare = re.findall(r"(?<!\\)\$", text)
+    if len(bare) % 2 and re.search(r"(?<!\\)\$\s*-?[\d.]", text):
+        return re.sub(r"(?<!\\)\$(?=\s*-?[\d.])", r"\\$", text)
+    return re.sub(r"(?<!\\)\$", " ", text)
+
+
+_ALIASES = re.compile(r"\\(dfrac|tfrac|cfrac|lt|gt|leq|geq|neq|leqslant|geqslant|varnothing|rm|dbinom|tbinom|lbrace|rbrace)(?![A-Za-z])")
+_ALIAS = {
+    "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "lt": "<", "gt": ">", "leq": r"\le", "geq": r"\ge",
+    "neq": r"\ne", "leqslant": r"\le", "geqslant": r"\ge", "varnothing": r"\emptyset", "rm": "", "dbinom": r"\binom",
+    "tbinom": r"\binom", "lbrace": r"\{", "rbrace": r"\}",
+}  # fmt: skip
+_WORDSPACE = re.compile(r"(?<=[\w.,])\s+(?=[\w.])")
+_SPACE = re.compile(r"\s+")
+_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|mathit|textup|operatorname)\s*\{([^{}\\]*)\}")
+
+
+def key(cleaned: str) -> str:
+    """A cleaned text with all notation that has no meaning gone: same key, same answer.
+
+    A space between two digits or letters is kept as one mark: `3 1/2` is not `31/2`.
+    """
+    text = _ALIASES.sub(lambda m: _ALIAS[m[1]] + " ", cleaned) if "\\" in cleaned else cleaned
+    text = _TEXT.sub(r" \1 ", text) if "\\" in text else text
+    text = _WORDSPACE.sub("\x1f", text.strip())
+    return _SPACE.sub("", text).replace("\x1f", " ")

@@ -1,0 +1,397 @@
+"""Values of trees at points: machine numbers to refute, 50 digits of mpmath to confirm. Evidence, never a proof.
+
+Two expressions with variables are compared at fixed rational points of both signs. Points where a side is not real
+are skipped unless an imaginary unit is written; a root of odd order of a negative number is the real one. Powers,
+factorials and sums beyond bounds raise `Hard`. mpmath is imported only by `digits()`, in the worker.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from mathsynth.verifier.tree import Node, substitute, symbols, walk
+
+
+class Hard(Exception):
+    """Not computable within the bounds; says which."""
+
+
+class Pole(Exception):
+    """No finite value at this point."""
+
+
+class Library(NamedTuple):
+    """Where numbers come from. `noise`: a result this small against its terms has lost its digits."""
+
+    number: Callable[[Fraction], Any]
+    functions: dict[str, Callable[..., Any]]
+    constants: dict[str, Any]
+    power: Callable[[Any, Any], Any]
+    noise: float
+    quad: Callable[..., Any] | None
+    nsum: Callable[..., Any] | None
+
+
+_FLOAT_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "cot": lambda z: 1 / cmath.tan(z),
+    "sec": lambda z: 1 / cmath.cos(z), "csc": lambda z: 1 / cmath.sin(z), "arcsin": cmath.asin, "arccos": cmath.acos,
+    "arctan": cmath.atan, "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh, "coth": lambda z: 1 / cmath.tanh(z),
+    "arsinh": cmath.asinh, "arcosh": cmath.acosh, "artanh": cmath.atanh, "ln": cmath.log,
+    "log": lambda z, b: cmath.log(z) / cmath.log(b), "abs": lambda z: complex(abs(z)), "Re": lambda z: complex(z.real),
+    "Im": lambda z: complex(z.imag), "conj": lambda z: z.conjugate(), "arg": lambda z: complex(cmath.phase(z)),
+    "sgn": lambda z: complex((z.real > 0) - (z.real < 0)),
+}  # fmt: skip
+
+
+def _float_power(base: complex, exponent: complex) -> complex:
+    if base == 0:
+        if exponent.real > 0:
+            return 0j
+        raise Pole("0 to a power")
+    if abs(exponent * cmath.log(base)) > 600:
+        raise Hard("power")
+    return base**exponent
+
+
+FLOATS = Library(lambda q: complex(q), _FLOAT_FUNCTIONS,
+                 {"pi": complex(math.pi), "e": complex(math.e), "i": 1j}, _float_power, 1e-7, None, None)  # fmt: skip
+
+
+def digits(places: int = 50) -> Library:
+    """mpmath at so many decimal places."""
+    import mpmath
+
+    mp = mpmath.mp.clone() if hasattr(mpmath.mp, "clone") else mpmath.mp
+    mp.dps = places
+
+    def power(base: Any, exponent: Any) -> Any:
+        if base == 0:
+            if mp.re(exponent) > 0:
+                return mp.mpf(0)
+            raise Pole("0 to a power")
+        if abs(exponent) * (1 + abs(mp.ln(abs(base))) if abs(base) != 1 else 1) > 1e12:
+            raise Hard("power")
+        return mp.power(base, exponent)
+
+    functions = {
+        name: getattr(mp, own) for name, own in (
+            ("sin", "sin"), ("cos", "cos"), ("tan", "tan"), ("cot", "cot"), ("sec", "sec"), ("csc", "csc"),
+            ("arcsin", "asin"), ("arccos", "acos"), ("arctan", "atan"), ("arccot", "acot"), ("sinh", "sinh"),
+            ("cosh", "cosh"), ("tanh", "tanh"), ("coth", "coth"), ("arsinh", "asinh"), ("arcosh", "acosh"),
+            ("artanh", "atanh"), ("ln", "ln"), ("Re", "re"), ("Im", "im"), ("conj", "conj"), ("arg", "arg"))
+    }  # fmt: skip
+    functions |= {
+        "log": lambda z, b: mp.ln(z) / mp.ln(b), "abs": lambda z: mp.mpf(abs(z)), "sgn": lambda z: mp.sign(mp.re(z)),
+        "fact": lambda z: _guarded(abs(z) < 1e12, mp.factorial, z),
+        "binom": lambda n, k: _guarded(abs(n) < 1e12, mp.binomial, n, k), "gamma": mp.gamma,
+    }  # fmt: skip
+    return Library(lambda q: mp.mpf(q.numerator) / q.denominator, functions,
+                   {"pi": mp.pi + 0, "e": mp.e + 0, "i": mp.mpc(0, 1)}, power, 10.0 ** (-places // 2), mp.quad, mp.nsum)  # fmt: skip
+
+
+def _guarded(ok: bool, function: Callable[..., Any], *args: Any) -> Any:
+    if not ok:
+        raise Hard("factorial")
+    return function(*args)
+
+
+def evaluate(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    """The complex value at a point; raises `Pole` or `Hard`."""
+    kind = node[0]
+    if kind == "num":
+        return lib.number(node[1])
+    if kind == "sym":
+        if node[1] not in at:
+            raise Hard(f"no value for {node[1]}")
+        return lib.number(at[node[1]])
+    if kind == "const":
+        if node[1] == "inf":
+            raise Pole("infinity")
+        return lib.constants[node[1]]
+    if kind == "add":
+        parts = [evaluate(part, at, lib) for part in node[1]]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        size = max(abs(part) for part in parts)
+        if size and abs(total) < size * lib.noise and lib is FLOATS:
+            raise Hard("cancellation")
+        if lib is not FLOATS and any(part != 0 and abs(part) < size * lib.noise for part in parts):
+            raise Hard("terms of very different size")
+        return total
+    if kind == "neg":
+        return -evaluate(node[1], at, lib)
+    if kind == "mul":
+        product = evaluate(node[1][0], at, lib)
+        for part in node[1][1:]:
+            product = product * evaluate(part, at, lib)
+        return product
+    if kind == "div":
+        bottom = evaluate(node[2], at, lib)
+        if bottom == 0:
+            raise Pole("division by zero")
+        return evaluate(node[1], at, lib) / bottom
+    if kind == "pow":
+        return _power(evaluate(node[1], at, lib), node[2], at, lib)
+    if kind == "deg":
+        return evaluate(node[1], at, lib) * lib.constants["pi"] / 180
+    if kind == "call":
+        return _call(node, at, lib)
+    if kind in ("sum", "prod"):
+        return _series(node, at, lib)
+    if kind == "int":
+        return _integral(node, at, lib)
+    if kind == "cases":
+        for value, condition in node[1]:
+            if holds(condition, at, lib):
+                return evaluate(value, at, lib)
+        raise Pole("no case")
+    raise Hard(kind)
+
+
+def _power(base: Any, exponent: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    fixed = constant(exponent)
+    if fixed is not None and fixed.denominator % 2 and fixed.denominator > 1 and abs(base.imag) == 0 and base.real < 0:
+        root = lib.power(-base.real, lib.number(fixed))
+        return -root if fixed.numerator % 2 else root
+    if fixed is not None and fixed.denominator == 1:
+        return lib.power(base, lib.number(fixed)) if abs(fixed) > 1e6 or base == 0 else _whole(base, int(fixed), lib)
+    return lib.power(base, evaluate(exponent, at, lib))
+
+
+def _whole(base: Any, n: int, lib: Library) -> Any:
+    size = abs(base)
+    if lib is FLOATS and size and abs(n * math.log(size)) > 600:
+        raise Hard("power")
+    return base**n
+
+
+def constant(node: Node) -> Fraction | None:
+    """The rational number that a simple tree is."""
+    kind = node[0]
+    if kind == "num":
+        value: Fraction = node[1]
+        return value
+    if kind == "neg":
+        inner = constant(node[1])
+        return None if inner is None else -inner
+    if kind == "div":
+        top, bottom = constant(node[1]), constant(node[2])
+        return None if top is None or not bottom else top / bottom
+    return None
+
+
+def _call(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    name, nodes = node[1], node[2]
+    if name == "root":
+        index = constant(nodes[1])
+        if not index:
+            raise Hard("root index")
+        return _power(evaluate(nodes[0], at, lib), ("num", 1 / index, None), at, lib)
+    if name == "logq":
+        raise Hard("a logarithm whose base is not written")
+    if name == "det":
+        return _determinant([[evaluate(x, at, lib) for x in row] for row in nodes[0][1]])
+    if name in ("fact", "binom") and lib is FLOATS:
+        args = [constant(n) if constant(n) is not None else _exactly(evaluate(n, at, lib)) for n in nodes]
+        if any(a is None or a.denominator != 1 or not 0 <= a < 150 for a in args):
+            raise Hard(name)
+        whole = [int(a) for a in args if a is not None]
+        return complex(math.factorial(whole[0]) if name == "fact" else math.comb(*whole))
+    values = [evaluate(n, at, lib) for n in nodes]
+    if name in ("floor", "ceil", "max", "min", "gcd", "lcm"):
+        return _of_reals(name, values, lib)
+    function = lib.functions.get(name)
+    if function is None:
+        raise Hard(f"the function {name}")
+    try:
+        result = function(*values)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise Pole(name) from None
+    if lib is FLOATS and abs(result) < 1e-9 and name not in ("Re", "Im", "sgn", "arg", "abs"):
+        raise Hard("cancellation")
+    return result
+
+
+def _exactly(value: Any) -> Fraction | None:
+    near = round(value.real)
+    return Fraction(near) if abs(value - near) < 1e-9 else None
+
+
+def _of_reals(name: str, values: list[Any], lib: Library) -> Any:
+    if any(abs(v.imag) > 1e-12 * (1 + abs(v)) for v in values):
+        raise Pole("not real")
+    reals = [v.real for v in values]
+    if name in ("max", "min"):
+        return lib.number(Fraction(0)) + (max(reals) if name == "max" else min(reals))
+    near = round(float(reals[0]))
+    if name in ("gcd", "lcm"):
+        whole = [round(float(r)) for r in reals]
+        if any(abs(r - w) > 1e-9 for r, w in zip(reals, whole, strict=True)):
+            raise Pole(name)
+        return lib.number(Fraction(getattr(math, name)(*whole)))
+    if abs(reals[0] - near) < 1e-7:
+        if abs(reals[0] - near) > 1e-30 and lib is FLOATS:
+            raise Hard("a jump of a step function")
+        return lib.number(Fraction(near))
+    return lib.number(Fraction(math.floor(reals[0]) if name == "floor" else math.ceil(reals[0])))
+
+
+def _determinant(rows: list[list[Any]]) -> Any:
+    if len(rows) != len(rows[0]) or len(rows) > 8:
+        raise Hard("determinant")
+    if len(rows) == 1:
+        return rows[0][0]
+    return sum((-1) ** j * head * _determinant([r[:j] + r[j + 1 :] for r in rows[1:]]) for j, head in enumerate(rows[0]))
+
+
+def _series(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    kind, var, low, high, body = node
+    start = _exactly(evaluate(low, at, lib))
+    if start is None:
+        raise Hard("series")
+    if high == ("const", "inf"):
+        if lib.nsum is None or kind != "sum":
+            raise Hard("infinite series")
+        return lib.nsum(lambda n: evaluate(body, {**at, var: Fraction(int(n))}, lib), [int(start), math.inf])
+    end = _exactly(evaluate(high, at, lib))
+    if end is None or end - start > 3000:
+        raise Hard("series")
+    total = lib.number(Fraction(0 if kind == "sum" else 1))
+    for n in range(int(start), int(end) + 1):
+        term = evaluate(body, {**at, var: Fraction(n)}, lib)
+        total = total + term if kind == "sum" else total * term
+    return total
+
+
+def _integral(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    if lib.quad is None:
+        raise Hard("integral")
+    _, var, low, high, body = node
+    ends = [_end(low, at, lib), _end(high, at, lib)]
+
+    def inside(x: Any) -> Any:
+        man, exp = x.man_exp
+        value = Fraction(man) * Fraction(2) ** exp if abs(exp) < 5000 else Fraction(0)
+        return evaluate(body, {**at, var: value}, lib)
+
+    value, error = lib.quad(inside, ends, error=True)
+    if abs(error) > 1e-14 * (1 + abs(value)):
+        raise Hard("integral")
+    return value
+
+
+def _end(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    if node == ("const", "inf"):
+        return math.inf
+    if node == ("neg", ("const", "inf")):
+        return -math.inf
+    return evaluate(node, at, lib).real
+
+
+def holds(condition: Node, at: dict[str, Fraction], lib: Library) -> bool:
+    """Whether a relation is true at a point."""
+    if condition[0] == "text" and condition[1] in ("otherwise", "else", "if otherwise", "其他"):
+        return True
+    if condition[0] != "rel":
+        raise Hard("a condition in words")
+    values = [evaluate(expr, at, lib) for expr in condition[1]]
+    if any(abs(v.imag) > 0 for v in values):
+        raise Pole("not real")
+    checks = {"<": lambda a, b: a < b, ">": lambda a, b: a > b, "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b,
+              "=": lambda a, b: a == b, "!=": lambda a, b: a != b}  # fmt: skip
+    if any(op not in checks for op in condition[2]):
+        raise Hard("a condition")
+    return all(checks[op](a.real, b.real) for a, op, b in zip(values, condition[2], values[1:], strict=False))
+
+
+# points
+
+
+def whole_variables(node: Node) -> set[str]:
+    """Variables that only natural numbers make sense for: under a factorial, in a binomial, in the bound of a sum."""
+    found: set[str] = set()
+    for part in walk(node):
+        if part[0] == "call" and part[1] in ("fact", "binom", "gcd", "lcm"):
+            for arg in part[2]:
+                found |= symbols(arg)
+        elif part[0] in ("sum", "prod"):
+            found |= symbols(part[2]) | symbols(part[3])
+    return found
+
+
+def points(names: list[str], whole: set[str], count: int, marks: list[Fraction]) -> Iterator[dict[str, Fraction]]:
+    """Fixed points for these variables: both signs, small and large, then the numbers that the conditions name."""
+    for k in range(count):
+        at: dict[str, Fraction] = {}
+        for j, name in enumerate(names):
+            spread = (k * 7919 + j * 104729 + k * j * 31 + 17) % 997
+            if name in whole:
+                at[name] = Fraction(1 + (spread + k) % 9)
+            else:
+                size = Fraction(spread + 1, 331) if k % 4 else Fraction(spread + 1, 1009)
+                at[name] = -size if (k + j * (k // 2)) % 2 and k % 3 != 2 else size
+        yield at
+    for mark in marks[:6]:
+        yield {name: mark if name not in whole else Fraction(max(1, int(mark))) for name in names}
+
+
+class Sampled(NamedTuple):
+    """`differ`: some point tells them apart; `agree`: at how many they agree; `apart`: where just one side is real."""
+
+    differ: bool
+    agree: int
+    apart: int
+    hard: str
+
+
+def sample(a: Node, b: Node, lib: Library, *, wanted: int, tolerance: float, whole_all: bool = False) -> Sampled:
+    """Compare two scalars at points until `wanted` agree or one differs."""
+    names = sorted(symbols(a) | symbols(b))
+    whole = set(names) if whole_all else (whole_variables(a) | whole_variables(b)) & set(names)
+    imaginary = any(part == ("const", "i") for tree in (a, b) for part in walk(tree))
+    marks = _marks(a) + _marks(b) if names else []
+    agree = apart = 0
+    hard = ""
+    for at in points(names, whole, 40 if names else 1, marks):
+        if agree >= wanted and not marks:
+            break
+        try:
+            left, right = evaluate(a, at, lib), evaluate(b, at, lib)
+        except Pole:
+            continue
+        except (OverflowError, ZeroDivisionError, ValueError):
+            continue
+        except Hard as error:
+            hard = str(error)
+            if not names:
+                break
+            continue
+        if names and not imaginary:
+            real = [abs(v.imag) <= 1e-12 * abs(v) for v in (left, right)]
+            if not all(real):
+                apart += any(real)
+                continue
+        size = max(abs(left), abs(right))
+        if abs(left - right) > tolerance * size:
+            return Sampled(True, agree, apart, hard)
+        agree += 1
+    return Sampled(False, agree, apart, hard)
+
+
+def _marks(node: Node) -> list[Fraction]:
+    """The numbers in the conditions of cases and step functions, where two functions may part at one point."""
+    found: list[Fraction] = []
+    for part in walk(node):
+        if part[0] == "cases":
+            for _, condition in part[1]:
+                found += [n[1] for n in walk(condition) if n[0] == "num"]
+                found += [-n[1] for n in walk(condition) if n[0] == "num"]
+    return list(dict.fromkeys(found))
+
+
+__all__ = ["FLOATS", "Hard", "Library", "Pole", "Sampled", "digits", "evaluate", "sample", "substitute"]
