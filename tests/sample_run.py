@@ -6,10 +6,11 @@ import random
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
 from mathsynth.records import Difficulty, Dropped, Failed, Problem, Solution, Usage, Verdict
-from mathsynth.shards import Counts, Manifest, ModelUse, atomic, seal, to_json_line, to_line, write_json
+from mathsynth.shards import Counts, Manifest, ModelUse, seal, to_json_line, to_line
 
 MODEL = "SmolLM2-135M-Instruct"
 STEPS = (
@@ -43,7 +44,7 @@ def write_run(run: Path, *, seeds: int = 60, steps: int = len(STEPS), hostile: b
     text = RECIPE + (f"# {HOSTILE}\n" if hostile else "")
     (run / "recipe.yaml").write_text(text)
     listed = [{"step": step, "stage": stage, "directory": name} for step, stage, name in STEPS]
-    write_json(run / "steps.json", {"schema": 1, "steps": listed})
+    (run / "steps.json").write_bytes(orjson.dumps({"schema": 1, "steps": listed}))
     rows: list[Any] = []
     for number, make in enumerate((_input, _expand, _rewrite, _sample, _verify, _dedupe, _export)[:steps]):
         step, stage, name = STEPS[number]
@@ -81,7 +82,12 @@ def finish(
         _write(directory / name, [to_json_line(line) for line in lines])
     named = {shard.file for shard in shards}
     use = ModelUse(
-        model=MODEL, requests=calls, reused=3, prompt_tokens=90 * calls, completion_tokens=130 * calls, seconds=calls / 5
+        model=MODEL,
+        requests=calls,
+        reused=3,
+        prompt_tokens=90 * calls,
+        completion_tokens=130 * calls,
+        seconds=calls / 5,
     )
     manifest = Manifest(
         stage=stage,
@@ -98,13 +104,12 @@ def finish(
         models={"teacher": use} if calls else {},
         seconds=calls / 4.9 + 0.31,
     )
-    write_json(directory / "manifest.json", manifest)
+    (directory / "manifest.json").write_bytes(orjson.dumps(manifest.model_dump(mode="json")))
     return kept
 
 
 def _write(path: Path, lines: list[bytes]) -> None:
-    with atomic(path) as file:
-        file.writelines(lines)
+    path.write_bytes(b"".join(lines))
 
 
 def _count(names: list[str]) -> dict[str, int]:

@@ -6,6 +6,7 @@ method and model. Pass rates are right / (right + wrong), as `sample` counts the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -291,9 +292,9 @@ def level_name(level: Level) -> str:
 
 
 def _by_level(name: str) -> tuple[int, int, str]:
-    """Numbers by value, then names, then what is unknown."""
-    digits = "".join(letter for letter in name if letter in "0123456789")[:9]
-    return (2 if name in (UNKNOWN, OTHERS) else 0 if digits else 1, int(digits or 0), name)
+    """`3` and `Level 3` by value, then names, then what is unknown."""
+    found = re.fullmatch(r"(?:level\s*)?([0-9]{1,9})", name, re.IGNORECASE)
+    return (0 if found else 2 if name in (UNKNOWN, OTHERS) else 1, int(found[1]) if found else 0, name)
 
 
 def _bin(pass_rate: float | None) -> int:

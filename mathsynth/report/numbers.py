@@ -1,7 +1,7 @@
 """The numbers of a run, gathered from its directory in one stream per file: memory does not grow with the rows.
 
-It reads manifests, shards, `problems.jsonl`, `dropped.jsonl`, `failed.jsonl` and `rejected.jsonl`, never a model's reply
-journal, and checks while it reads that every row is accounted for. What is not finished yet is shown as such.
+It reads manifests, shards, `problems.jsonl`, `dropped.jsonl`, `failed.jsonl` and `rejected.jsonl`, never the journal of
+replies, and checks while it reads that every row is accounted for. What is not finished yet is shown as such.
 """
 
 from __future__ import annotations

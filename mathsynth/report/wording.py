@@ -41,6 +41,14 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def clock(seconds: float) -> str:
+    """The same in six letters: `0.4s`, `12s`, `3m05s`, `2h14m`, `120h`."""
+    if seconds >= 99.5 * 3600:
+        return f"{seconds / 3600:.0f}h"
+    said = duration(seconds).replace(" min", "m").replace(" s", "s").replace(" h", "h")
+    return said.replace(" ", "")
+
+
 def rate(tokens_per_second: float | None, reused: int) -> str:
     """Tokens per second; `reused` if every reply was found on disk, an en dash if no model was asked."""
     if tokens_per_second is None:
