@@ -87,7 +87,7 @@ def columns(
         tick += step
     at = float(LEFT)
     for column in data:
-        low = float(base)
+        low = base
         inner = max(unit - 2, unit * 0.7)
         for index, (css, value) in enumerate(zip(series, column.values, strict=True)):
             tall = height * value / top
@@ -152,7 +152,7 @@ def funnel(flows: Sequence[Flow], *, describe: str, width: int) -> Markup:
     numbers = 0 if narrow else 330
     room = width - names - numbers
     most = max((flow.kept + flow.dropped + flow.failed for flow in flows), default=0) or 1
-    pitch, thick, head = (74, 22, 32) if narrow else (48, 26, 4)
+    pitch, thick, head = (76, 22, 34) if narrow else (48, 26, 4)
     parts: list[Markup] = []
     before: float | None = None
     for number, flow in enumerate(flows):
@@ -180,8 +180,8 @@ def funnel(flows: Sequence[Flow], *, describe: str, width: int) -> Markup:
                 at += long
         said = _said(flow)
         if narrow:
-            parts.append(_text(0, y - 18, flow.step, "start", "name strong"))
-            parts.append(_text(0, y - 5, _fit(said, width), "start", "", said))
+            parts.append(_text(0, y - 20, flow.step, "start", "name strong"))
+            parts.append(_text(0, y - 7, _fit(said, width), "start", "", said))
         else:
             parts.append(_text(at + 10, y + (11 if flow.note else 17), said, "start", "name"))
             if flow.note:
