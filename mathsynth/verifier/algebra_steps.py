@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from mathsynth.verifier.arithmetic import Expression, Node, Value, evaluate
 
@@ -45,14 +46,14 @@ _FILLER = re.compile(
 
 @dataclass(slots=True)
 class Condition:
-    """A linear equation in one letter: what solves it, where it stands, how many operators it was written with."""
+    """A linear equation in one letter: what solves it, where it stands, how many operators it was written with (`weight`), with how many decimal places."""
 
     letter: str
     solution: Fraction
     start: int
     end: int
     weight: int
-    solved: bool
+    operators: str
     places: int
     key: tuple[str, str]
 
@@ -60,7 +61,7 @@ class Condition:
 def never_holds(a: Expression, b: Expression, off: Value | None, text: str, start: int, end: int) -> bool:
     """Whether an equation with letters that is no identity is a wrong rewriting."""
     letters = sorted((a.letters | b.letters) - {"π"})
-    if not letters or _FUNCTION.search(a.text + b.text) or _NEVER.search(text) or not (_reworked(a) or _is_product(b.tree)):
+    if not letters or _FUNCTION.search(a.text + b.text) or _speaks_of_conditions(text) or not (_reworked(a) or _is_product(b.tree)):
         return False
     claimed = bool(_CLAIM.search(text[max(0, start - 80) : start]))
     if off is not None and len(a.operators) > len(b.operators):
@@ -74,6 +75,12 @@ def never_holds(a: Expression, b: Expression, off: Value | None, text: str, star
         if len(letters) == 1 and _same_top(a, b, letters):
             return claimed or (product is b and bool(_FACTORED.match(text[end : end + 60])))
     return claimed and bool(re.search(r"like\s+terms", text[max(0, start - 80) : start], re.I))
+
+
+@lru_cache(maxsize=8)
+def _speaks_of_conditions(text: str) -> bool:
+    """Whether the text looks for solutions that may not exist, so that an impossible equation may be meant."""
+    return bool(_NEVER.search(text))
 
 
 def _reworked(a: Expression) -> bool:
@@ -127,7 +134,7 @@ def _only_at_zero(a: Expression, b: Expression, letters: list[str]) -> bool:
 def condition(a: Expression, b: Expression, start: int, end: int) -> Condition | None:
     """The linear equation in one letter that two sides make, if they do."""
     letters = (a.letters | b.letters) - {"π"}
-    if len(letters) != 1:
+    if len(letters) != 1 or a.readings | b.readings:
         return None
     (letter,) = letters
     if letter in ("e", "i") or _FUNCTION.search(a.text + b.text):
@@ -143,7 +150,7 @@ def condition(a: Expression, b: Expression, start: int, end: int) -> Condition |
         return None
     solved = a.text == letter and not b.letters
     places = b.plain.places if solved and b.plain is not None else 0
-    return Condition(letter, -offs[0] / slope, start, end, len(a.operators + b.operators), solved, places, (a.text, b.text))
+    return Condition(letter, -offs[0] / slope, start, end, len(a.operators + b.operators), a.operators, places, (a.text, b.text))
 
 
 def contradicts(first: Condition, second: Condition, text: str) -> bool:

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 from mathsynth.verifier.prose import Number, Token
@@ -40,6 +40,19 @@ class Expression:
     def plain(self) -> Number | None:
         """The literal, when the side is nothing but one number, with a sign or a percent mark at most."""
         return self.numbers[0] if len(self.numbers) == 1 and not self.letters and not set(self.operators) - {"%", "~"} else None
+
+
+    @property
+    def scientific(self) -> tuple[Number | None, int | Fraction]:
+        """(mantissa, power of ten) of a side such as `1.2 × 10^24`; (None, 1) of any other."""
+        tree = self.tree
+        if tree[0] == "*" and isinstance(tree[1], tuple) and isinstance(tree[2], tuple) and tree[2][0] == "^":
+            mantissa, power = tree[1][1], evaluate(tree[2])
+            base = tree[2][1]
+            ten = isinstance(base, tuple) and isinstance(base[1], Number) and base[1].value == 10
+            if tree[1][0] == "n" and isinstance(mantissa, Number) and ten and isinstance(power, Fraction) and mantissa.places:
+                return mantissa, power
+        return None, 1
 
 
 class _Unreadable(Exception):
@@ -189,7 +202,7 @@ class _Parser:
 
 def parse(tokens: list[Token], reading: str = "") -> Expression | None:
     """The expression that the tokens spell, all of them; None where they don't spell one."""
-    if not tokens or len(tokens) > 400:
+    if not tokens or len(tokens) > 240:
         return None
     parser = _Parser(tokens, reading)
     try:
@@ -244,7 +257,7 @@ def evaluate(
         context.prec = DIGITS + 10
         try:
             return _value(tree, letters or {}, scaled, shift)
-        except (_Unreadable, ZeroDivisionError, InvalidOperation, OverflowError):
+        except (_Unreadable, ArithmeticError):
             return None
 
 
@@ -323,7 +336,10 @@ def _power(base: Value, exponent: Value) -> Value:
     a, b = real(base), real(exponent)
     if abs(b) > 1000 or (a < 0 and b != b.to_integral_value()):
         raise _Unreadable
-    return a.sqrt() if b == Decimal("0.5") else a**b
+    power = a.sqrt() if b == Decimal("0.5") else a**b
+    if power.adjusted() > MAX_BITS:
+        raise _Unreadable
+    return power
 
 
 def _exact_root(value: Fraction, degree: int) -> Fraction | None:

@@ -8,6 +8,7 @@ can only turn "false" into "unknown", never the other way.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,7 +22,7 @@ from mathsynth.verifier.prose import UNITS, Token, lex
 from mathsynth.verifier.spoken import spoken
 
 _MARK = re.compile(r"<<([^<>\n]*?=[^<>\n]*?)>>")
-_FENCE = re.compile(r"```(?:python|py|c|cpp|java|javascript|js|sympy|r|julia)\b.*?(?:```|\Z)|\[asy\].*?\[/asy\]", re.S | re.I)
+_FENCE = re.compile(r"```(?:python|py|c|cpp|java|javascript|js|sympy|r|julia)\b.*?(?:```|\Z)|\[asy\].*?(?:\[/asy\]|\Z)", re.S | re.I)
 _STOP = frozenset(
     "and or so is are was were then if when because since that which but to with for at on from as where while who whose "
     "she he they we you i it this there these those the let thus hence therefore giving gives get equals after before have has "
@@ -50,31 +51,35 @@ class Equation:
 
 @dataclass(slots=True)
 class _Run:
-    """Tokens that stand together, with what stands before and after them."""
+    """Tokens that stand together, with what stands before and after them; `dangling`: an operator ends what is before."""
 
     tokens: list[Token]
     before: Token | None
     after: Token | None
+    dangling: bool = False
 
 
 def equations(text: str) -> tuple[Equation, ...]:
     """Every stated calculation of a text in reading order, calculator marks included."""
     blank = _FENCE.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
-    outer = list(_equations(_MARK.sub(lambda m: " " * len(m[0]), blank)))
+    found = sorted(_equations(_MARK.sub(lambda m: " " * len(m[0]), blank)), key=_place)
+    starts = [e.start for e in found]
     marks: list[Equation] = []
+    hidden: set[int] = set()
     for mark in _MARK.finditer(blank):
-        marks += (
-            replace(e, start=e.start + mark.start(1), end=e.end + mark.start(1)) for e in _equations(mark[1])
-        )
-    found = outer
-    for mark_equation in marks:
-        around = [e for e in found if e.start <= mark_equation.start and mark_equation.end <= e.end]
-        worse = mark_equation.verdict == "false" or not any(e.verdict != "unknown" for e in around)
-        if any(e.verdict == "false" for e in around):
-            continue
-        if worse:
-            found = [e for e in found if e not in around] + [mark_equation]
-    return tuple(sorted(found, key=lambda e: (e.start, e.end)))
+        at = mark.start(1)
+        last = bisect_right(starts, at)
+        around = [i for i in range(max(0, last - 8), last) if found[i].end >= mark.end(1)]
+        verdicts = {found[i].verdict for i in around}
+        own = [replace(e, start=e.start + at, end=e.end + at) for e in _equations(mark[1])]
+        if "false" not in verdicts and ("true" not in verdicts or any(e.verdict == "false" for e in own)):
+            marks += own
+            hidden.update(around)
+    return tuple(sorted([e for i, e in enumerate(found) if i not in hidden] + marks, key=_place))
+
+
+def _place(equation: Equation) -> tuple[int, int]:
+    return equation.start, equation.end
 
 
 def _equations(text: str) -> Iterator[Equation]:
@@ -86,18 +91,17 @@ def _equations(text: str) -> Iterator[Equation]:
         found += _links(run, text, rounded, conditions)
     for left, right, start, end in spoken(text):
         found += _spoken(left, right, start, end)
-    for first, second in zip(conditions, conditions[1:], strict=False):
-        if contradicts(first, second, text):
-            own = [e for e, _ in found if (e.start, e.end) == (second.start, second.end)]
-            found = [(e, off) for e, off in found if e not in own]
-            found.append((Equation(*second.key, "=", second.start, second.end, own[0].operators if own else "", "false"), None))
-    strange: bool | None = None
+    wrong = {
+        (second.start, second.end): Equation(*second.key, "=", second.start, second.end, second.operators, "false")
+        for first, second in zip(conditions, conditions[1:], strict=False)
+        if contradicts(first, second, text)
+    }
+    found = [(e, off) for e, off in found if (e.start, e.end) not in wrong] + [(e, None) for e in wrong.values()]
     for equation, off in found:
-        if equation.verdict == "false":
-            if strange is None:
-                strange = hedges.other_arithmetic(text)
-            if strange or _hedged(text, equation) or (isinstance(off, Fraction) and hedges.modulo(text, off)):
-                equation = replace(equation, verdict="unknown")
+        if equation.verdict == "false" and (
+            hedges.other_arithmetic(text) or _hedged(text, equation) or (isinstance(off, Fraction) and hedges.modulo(text, off))
+        ):
+            equation = replace(equation, verdict="unknown")
         yield equation
 
 
@@ -149,6 +153,8 @@ def _with_units(tokens: list[Token]) -> list[Token]:
         if stop == at:
             continue
         words = [t.text for t in tokens[at:stop] if t.kind == "word"]
+        if token.kind == "pct" and len(out) > 1 and out[-2].number is not None:
+            out[-2].number.unit = " ".join(words)
         if token.number is not None:
             token.number.unit = " ".join(words)
             for word in words[:2]:
@@ -191,8 +197,20 @@ def _runs(tokens: list[Token]) -> Iterator[_Run]:
             piece = [t for t in tokens[start:at] if t.kind != "nl"]
             if any(t.kind in ("rel", "weak") for t in piece):
                 before = tokens[start - 1] if start else None
-                yield from _by_brackets(_Run(piece, before, tokens[at] if at < len(tokens) else None))
+                after = tokens[at] if at < len(tokens) else None
+                yield from _by_brackets(_Run(piece, before, after, _dangles(tokens, start)))
             start = at + 1 if at < len(tokens) and cuts[at] == "drop" else at
+
+
+def _dangles(tokens: list[Token], start: int) -> bool:
+    """Whether the words before `start` end an unfinished expression: `6 × height 4`, or a quantity: `2 ft 5 in`."""
+    at = start - 1
+    word = tokens[at].text.lower() if at > 0 and tokens[at].kind == "word" else ""
+    if word in UNITS and word != "in" and tokens[at - 1].kind == "num":
+        return True
+    while at >= 0 and start - at <= 4 and tokens[at].kind == "word":
+        at -= 1
+    return 0 <= at < start - 1 and tokens[at].kind == "op" and tokens[at + 1].space
 
 
 def _cut(tokens: list[Token]) -> list[str]:
@@ -233,9 +251,9 @@ def _by_brackets(run: _Run) -> Iterator[_Run]:
     cuts |= set(stack)
     start, before = 0, run.before
     for at in sorted(cuts):
-        yield _Run(run.tokens[start:at], before, run.tokens[at])
+        yield _Run(run.tokens[start:at], before, run.tokens[at], run.dangling and start == 0)
         start, before = at + 1, run.tokens[at]
-    yield _Run(run.tokens[start:], before, run.after)
+    yield _Run(run.tokens[start:], before, run.after, run.dangling and start == 0)
 
 
 # ---------------------------------------------------------------------------------------------- links of a chain
@@ -260,6 +278,7 @@ def _sides(run: _Run) -> list[_Side]:
         sides.pop(0)
         run.before = None
     first, last = sides[0], sides[-1]
+    first.cut = run.dangling and run.before is not None
     while first.tokens and first.tokens[0].kind == "op":
         lead = first.tokens[0]
         spaced = len(first.tokens) > 1 and first.tokens[1].space
@@ -322,7 +341,7 @@ def _excused(run: _Run, text: str, sides: list[_Side], at: int, a: Expression, b
         first = left.tokens[0].number
         if before.kind in ("word", "break") and first and hedges.label_before(word, first.value, a.operators[:1]):
             return True
-        if word == "than" or (word == "by" and re.search(r"(?:multipl|divid)\w+\s+by\W*$", text[: left.tokens[0].start])):
+        if word == "than" or (word == "by" and re.search(r"(?:multipl|divid)\w+\s+by\W*$", text[max(0, left.tokens[0].start - 40) : left.tokens[0].start])):
             return True
         if right.weak and (word in ("to", "from", "of", "and") or before.kind == "num"):
             return True
@@ -330,13 +349,13 @@ def _excused(run: _Run, text: str, sides: list[_Side], at: int, a: Expression, b
             return True
         if before.kind in (")", "wall") or (before.text == "|" and not left.tokens[0].space):
             return True
-    if bare and a.numbers and a.numbers[0].unit:
+    if bare and a.numbers and (a.numbers[0].unit or a.numbers[0].money):
         return True
     if x is None or y is None:
         return True
     if right.tokens[0].number is not None and right.tokens[0].number.value == x and len(right.tokens) > 1:
         return True
-    if set(a.operators) <= {"%", "~"} and a.operators and _loose_percent(b):
+    if set(a.operators) <= {"%", "~"} and a.operators and (_loose_percent(b) or a.numbers[0].unit):
         return True
     if a.operators == "/" and len(a.numbers) == 2 and 0 < x < 1 and (y.__class__ is Fraction and (y.denominator == 1 or b.numbers[0].unit)):
         return True

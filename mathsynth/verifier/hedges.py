@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from mathsynth.verifier.prose import UNITS
 
 _ASKED = re.compile(
     r"(?:\b(?:if|suppose|supposing|assum(?:e|es|ing)|does|is\s+it\s+true|whether|pretend|imagine|instead\s+of|not|never|says?|claims?|"
     r"claim|thinks?|thought|wrote|writes|writing|wrongly|incorrectly|mistakenly|mistake|error|would\s+(?:need|require|imply|mean))"
-    r"\s+(?:that\s+|is\s+|was\s+|if\s+)?)[\s$(*:\"'`\\\[]*$",
+    r"\s+(?:(?:true|so|the\s+case|possible)\s+)?(?:that\s+|is\s+|was\s+|if\s+)?)[\s$(*:\"'`\\\[]*$",
     re.I,
 )
 _IN_ERROR = re.compile(
@@ -30,7 +31,7 @@ _TAKEN_BACK = re.compile(
     re.I,
 )
 _REMAINDER = re.compile(
-    r"^[^\n]{0,40}?(?:\bremainder\b|\bleft[\s-]?over\b|\bremaining\b|\b[Rr]\.?\s*\$?\d|\bwith\s+\S+\s+(?:\S+\s+)?left\b|余)"
+    r"^[^\n]{0,40}?(?:\brem(?:ainder)?\b|\bleft[\s-]?over\b|\bremaining\b|\b[Rr]\.?\s*\$?\d|\bwith\s+\S+\s+(?:\S+\s+)?left\b|余)"
 )
 _ROUNDING = re.compile(
     r"\b(?:round\w*|nearest|whole|approximate\w*|about|roughly|remainder|left\s?over|floor|full|complete|integer|quotient)\b|≈|\\approx|⌊|⌋|⌈|余",
@@ -101,11 +102,19 @@ def another_kind(text: str, end: int, *, said: bool) -> bool:
 
 def modulo(text: str, off: Fraction) -> bool:
     """Whether a difference vanishes modulo a number that the text names, or modulo 12 where it tells the time."""
-    if off % 12 == 0 and _CLOCK_BEFORE.search(text):
-        return True
-    return any(not m[1] or (int(m[1][:9]) > 1 and (off / int(m[1][:9])).denominator == 1) for m in _MODULO.finditer(text))
+    return any((off / modulus).denominator == 1 for modulus in _moduli(text))
 
 
+@lru_cache(maxsize=8)
+def _moduli(text: str) -> tuple[Fraction, ...]:
+    """The moduli that a text names; one that it names without a number may be anything."""
+    named = {int(m[1][:9]) if m[1] else 0 for m in _MODULO.finditer(text)}
+    if 0 in named:
+        return (Fraction(1),)
+    return tuple(Fraction(n) for n in named - {1}) + ((Fraction(12),) if _CLOCK_BEFORE.search(text) else ())
+
+
+@lru_cache(maxsize=8)
 def other_arithmetic(text: str) -> bool:
     """Whether the text computes in another base or with an operation of its own."""
     if _BASE.search(text) and not _SHAPE.search(text):

@@ -69,7 +69,8 @@ def _judge(a: Expression, b: Expression, approximate: bool, rounded: set[Fractio
         x2, y2 = evaluate(a.tree, scaled=True), evaluate(b.tree, scaled=True)
         if x2 is not None and y2 is not None and same(x2, y2):
             return Judgement("true", exact=False)
-    if _unit_explains(a, b, x, y):
+    estimated = approximate and a.plain is None and b.plain is None
+    if estimated or _unit_explains(a, b, x, y):
         return Judgement("unknown")
     return Judgement("false", off=difference(y, x))
 
@@ -128,17 +129,19 @@ def _terminates(value: Value) -> bool:
 def _step(number: Number, expression: Expression, loose: bool) -> Fraction:
     """What one unit in the last stated place of a literal is worth."""
     step = Fraction(1, 10**number.places)
+    tree = expression.tree[1] if expression.tree[0] == "neg" else expression.tree
+    percent = isinstance(tree, tuple) and tree[0] == "pct"
     if number.places == 0:
-        if "%" not in expression.operators and not loose:
+        if not percent and not loose:
             return Fraction(0)
-        if loose and number.value.denominator == 1 and number.value and "%" not in expression.operators:
+        if loose and number.value.denominator == 1 and number.value and not percent:
             digits = str(abs(number.value.numerator))
             step = Fraction(10 ** (len(digits) - len(digits.rstrip("0"))))
-    return step / 100 if "%" in expression.operators else step
+    return step / 100 if percent else step
 
 
 def _near(a: Expression, b: Expression, x: Value, y: Value, approximate: bool, rounded: set[Fraction]) -> bool:
-    """Whether b states a's value as an approximation.
+    """Whether b states a's value as an approximation (ten places and more are a float that was printed).
 
     A plain decimal may be rounded or cut in its last place. Literals that the text uses as roundings carry half a unit of
     their last place through the calculation. An irrational or non-terminating value has no exact decimal, so decimals on the
@@ -148,6 +151,9 @@ def _near(a: Expression, b: Expression, x: Value, y: Value, approximate: bool, r
     inexact = irrational or not _terminates(x)
     slack = _carried(a, x, rounded, everything=False) + _carried(b, y, rounded, everything=inexact)
     off, target = _size(difference(x, y)), b.plain
+    mantissa, power = b.scientific
+    if mantissa is not None:
+        return off <= Fraction(power) / 10**mantissa.places / 2 + slack
     if target is None:
         if slack:
             return off <= slack
@@ -156,6 +162,8 @@ def _near(a: Expression, b: Expression, x: Value, y: Value, approximate: bool, r
     if target.cut:
         step = Fraction(1, 10**target.places)
     if step and off <= step / 2 + slack:
+        return True
+    if target.places >= 10 and off <= _size(x) / 10**9:
         return True
     if step and _size(y) <= _size(x) < _size(y) + step and (x < 0) == (y < 0):
         return True

@@ -113,10 +113,13 @@ _LONG = 60
 
 
 def repetition(response: str, *, question: str, reference: str | None, language: str) -> str | None:
-    """A loop: the same words five times in a row, or one long sentence five times."""
+    """A loop: the same words five times in a row, one long sentence five times, one box more than ten times."""
     run = re.search(r"([^\s\d.=_*#|&\\{}~-])\1{39}", response)
     if run:
         return f"{run[1]!r} more than 40 times in a row"
+    boxes = [response[start:end] for start, end in _boxes(response)]
+    if len(boxes) > 2 * _TIMES and len(set(boxes)) == 1:
+        return f"{len(boxes)} times {boxes[0][:60]}"
     sentences = [s.strip() for s in re.split(r"(?<=[.!?。！？])\s*|\n+", response)]
     counts: dict[str, int] = {}
     for sentence in sentences:

@@ -23,7 +23,8 @@ for _kind, _names in {
     "pounds": "oz ounce ounces:1;lb lbs pound pounds:16;ton tons:32000",
     "volume": "ml milliliter milliliters millilitre millilitres:1;cl:10;dl:100;l liter liters litre litres:1000",
     "cups": "cup cups:1;pint pints:2;quart quarts:4;gallon gallons:16",
-    "count": "dozen dozens:12;hundred:100;thousand k:1000;million:1000000;billion:1000000000",
+    "count": "ones:1;pair pairs:2;dozen dozens:12;tens:10;hundred hundreds:100;thousand thousands k:1000;"
+    "million millions:1000000;billion billions:1000000000",
 }.items():
     for _entry in _names.split(";"):
         _words, _size = _entry.split(":")
@@ -83,16 +84,17 @@ _LEX = re.compile(
   | (?P<mixed>(?<![\d.,/^])\d+[ ]\d+/\d+(?![\d./]))
   | (?P<clock>\d+:\d+(?::\d+)*)
   | (?P<ordinal>\d+(?:st|nd|rd|th)\b)
+  | (?P<choose>\d+\s?[CP]\s?\d+\b|\d+,\d{1,2}(?![\d,])|\d+!!)
   | (?P<num>(?:\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?P<cut>\.{3}|…|\s?\\l?dots\b)?)
   | (?P<vulgar>\d*[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])
   | (?P<sup>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)
   | (?P<degree>(?:\^\s*\{\s*\\circ\s*\}|\^\s*\\circ\b|°|\\degree\b|\bdegrees?\b)(?:\s?[CF]\b)?)
-  | (?P<textmacro>\\(?:text|textrm|textit|mathrm|mbox|operatorname|textnormal)\s*\{(?P<inner>[^{}]*)\})
+  | (?P<textmacro>\\(?:text|textrm|textit|mathrm|mbox|operatorname|textnormal)\s*\{(?P<inner>[^{}]{0,200})\})
   | (?P<shortfrac>\\[dtc]?frac\s*\d\s*\d(?!\d))
   | (?P<frac>\\[dtc]?frac\b)
   | (?P<root>\\sqrt\s*(?:\[\d\])?|√|∛|\bsqrt(?=\s*\()|(?:the\s+)?square\s+root\s+of\b)
   | (?P<binom>\\[dt]?binom\b)
-  | (?P<break2>\\(?:begin|end|tag|label|hspace|vspace|underset|overset|xrightarrow)\s*\*?\{[^{}]*\}(?:\{[^{}]*\})?
+  | (?P<break2>\\(?:begin|end|tag|label|hspace|vspace|underset|overset|xrightarrow)\s*\*?\{[^{}]{0,100}\}(?:\{[^{}]{0,100}\})?
         |\\q?quad\b|\\[{}]|=>|⇒|⟹|→|->|∴|⇔
         |\\(?:implies|Rightarrow|Longrightarrow|to|rightarrow|longrightarrow|iff|Leftrightarrow|therefore|because)\b)
   | (?P<times>\\times\b|\\cdot\b|\\ast\b|[×·⋅∙∗✕＊])
@@ -108,7 +110,7 @@ _LEX = re.compile(
   | (?P<bold>\*\*|__|`+)
   | (?P<pi>\\pi\b|π)
   | (?P<greek>\\(?:alpha|beta|gamma|theta|lambda|mu|phi|omega|rho|sigma)\b)
-  | (?P<wall>\\[A-Za-z]+|\.{3}|…|//|_(?:\{[^{}]*\}|\w)|(?<=\d)['′″"]|±|∓)
+  | (?P<wall>\\[A-Za-z]+|\.{3}|…|//|_(?:\{[^{}]{0,60}\}|\w)|(?<=\d)['′″"]|±|∓)
   | (?P<op>[+＋*/^-]|[−–－])
   | (?P<fact>(?<=[\d)])!)
   | (?P<open>[(\[{])
@@ -125,12 +127,13 @@ _LEX = re.compile(
         |\b(?:is|are|was|gives|give|yields|makes|make|leaves|totals)(?:\s+us)?\b|\bcomes?\s+(?:out\s+)?to\b|\bresults?\s+in\b)
   | (?P<numword>\b(?i:__NUMBERS__)\b(?![\s-]+(?:of|more|less|another|other|third|half|quarter|hundred|thousand)\b)(?!-))
   | (?P<xtimes>(?<=[\d)$])[xX](?=[\d(])(?<=\d[xX])(?=\d)|(?<=[\d)$%a-z]\s)[xX](?=\s*\\?[$(]*\d))
-  | (?P<var>[A-Za-z](?:_(?:\{[^{}]*\}|[A-Za-z0-9]+))?[′']*(?![A-Za-z'’]))
+  | (?P<var>[A-Za-z](?:_(?:\{[^{}]{0,60}\}|[A-Za-z0-9]+))?[′']*(?![A-Za-z'’]))
   | (?P<word>[A-Za-zÀ-ÿ'’]+(?:-[A-Za-zÀ-ÿ'’]+)*\.?(?=/)|[A-Za-zÀ-ÿ'’]+(?:-[A-Za-zÀ-ÿ'’]+)*|[\u4e00-\u9fff]+)
   | (?P<break>.)
     """.replace("__NUMBERS__", _NUMBER_WORD),
     re.VERBOSE,
 )
+_CLOSED_MATH = re.compile(r"[\w)}\]]\s?\$(?!\d)|\\\$")
 _FUNCTIONS = frozenset("log ln sin cos tan cot sec csc gcd lcm mod max min floor ceil abs modulo lg exp det".split())
 _WORD_OPS = {"plus": "+", "added": "+", "加": "+", "minus": "-", "减": "-", "times": "*", "multiplied": "*", "乘": "*"}
 _ENDS = frozenset(("num", "var", ")", "pct", "sup", "fact", "word"))
@@ -141,6 +144,7 @@ def lex(text: str) -> list[Token]:
     """The tokens of `text` in order; spaces, math delimiters, currency signs and markup are left out."""
     out: list[Token] = []
     space, money = True, False
+    dollars_are_math = bool(_CLOSED_MATH.search(text))
     for match in _LEX.finditer(text):
         kind, piece = match.lastgroup or "break", match.group()
         if match["num"] is not None:
@@ -151,7 +155,7 @@ def lex(text: str) -> list[Token]:
             space = True
             continue
         if kind == "money":
-            money = True
+            space, money = space or piece == "$", not (piece == "$" and dollars_are_math)
             continue
         before = len(out)
         _emit(out, kind, piece, match, text)
@@ -260,8 +264,10 @@ def _emit(out: list[Token], kind: str, piece: str, match: re.Match[str], text: s
         add("(", piece)
     elif kind == "close":
         add(")", piece)
-    elif kind in ("clock", "ordinal"):
-        add("wall" if kind == "clock" else "break", piece)
+    elif kind in ("clock", "choose"):
+        add("wall", piece)
+    elif kind == "ordinal":
+        add("break", piece)
     elif kind == "other":
         add("break", piece)
     elif kind == "break2":
