@@ -14,19 +14,17 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from mathsynth.verifier import hedges
-from mathsynth.verifier.algebra_steps import Condition, condition, contradicts, never_holds
-from mathsynth.verifier.arithmetic import Expression, Value, evaluate, parse
-from mathsynth.verifier.judging import Truth, judge
-from mathsynth.verifier.prose import UNITS, Token, lex
-from mathsynth.verifier.spoken import spoken
+from mathsynth.verifier.arithmetic import hedges
+from mathsynth.verifier.arithmetic.algebra import Condition, condition, contradicts, never_holds
+from mathsynth.verifier.arithmetic.expressions import Expression, Value, evaluate, parse
+from mathsynth.verifier.arithmetic.judging import Truth, judge
+from mathsynth.verifier.arithmetic.prose import Token, lex
+from mathsynth.verifier.arithmetic.runs import Run, runs, with_units
+from mathsynth.verifier.arithmetic.spoken import spoken
 
 _MARK = re.compile(r"<<([^<>\n]*?=[^<>\n]*?)>>")
-_FENCE = re.compile(r"```(?:python|py|c|cpp|java|javascript|js|sympy|r|julia)\b.*?(?:```|\Z)|\[asy\].*?(?:\[/asy\]|\Z)", re.S | re.I)
-_STOP = frozenset(
-    "and or so is are was were then if when because since that which but to with for at on from as where while who whose "
-    "she he they we you i it this there these those the let thus hence therefore giving gives get equals after before have has "
-    "had by into than not costs cost".split()
+_FENCE = re.compile(
+    r"```(?:python|py|c|cpp|java|javascript|js|sympy|r|julia)\b.*?(?:```|\Z)|\[asy\].*?(?:\[/asy\]|\Z)", re.S | re.I
 )
 _OPENERS = frozenset("so thus then hence therefore that have get and gives since because is".split())
 
@@ -47,16 +45,6 @@ class Equation:
     def key(self) -> str:
         """The equation as one text: `48/2=24`."""
         return f"{self.left}{self.relation}{self.right}"
-
-
-@dataclass(slots=True)
-class _Run:
-    """Tokens that stand together, with what stands before and after them; `dangling`: an operator ends what is before."""
-
-    tokens: list[Token]
-    before: Token | None
-    after: Token | None
-    dangling: bool = False
 
 
 def equations(text: str) -> tuple[Equation, ...]:
@@ -83,11 +71,11 @@ def _place(equation: Equation) -> tuple[int, int]:
 
 
 def _equations(text: str) -> Iterator[Equation]:
-    tokens = _with_units(lex(text))
+    tokens = with_units(lex(text))
     rounded = _stated_roundings(tokens)
     conditions: list[Condition] = []
     found: list[tuple[Equation, Value | None]] = []
-    for run in _runs(tokens):
+    for run in runs(tokens):
         found += _links(run, text, rounded, conditions)
     for left, right, start, end in spoken(text):
         found += _spoken(left, right, start, end)
@@ -99,7 +87,9 @@ def _equations(text: str) -> Iterator[Equation]:
     found = [(e, off) for e, off in found if (e.start, e.end) not in wrong] + [(e, None) for e in wrong.values()]
     for equation, off in found:
         if equation.verdict == "false" and (
-            hedges.other_arithmetic(text) or _hedged(text, equation) or (isinstance(off, Fraction) and hedges.modulo(text, off))
+            hedges.other_arithmetic(text)
+            or _hedged(text, equation)
+            or (isinstance(off, Fraction) and hedges.modulo(text, off))
         ):
             equation = replace(equation, verdict="unknown")
         yield equation
@@ -109,7 +99,9 @@ def _spoken(left: list[Token], right: list[Token], start: int, end: int) -> Iter
     a, b = parse(left), parse(right)
     if a is not None and b is not None:
         result = judge(left, right, approximate=False, rounded=set())
-        verdict: Truth = "unknown" if result.truth == "false" and "/" in a.operators and not result.exact else result.truth
+        verdict: Truth = (
+            "unknown" if result.truth == "false" and "/" in a.operators and not result.exact else result.truth
+        )
         yield Equation(a.text, b.text, "=", start, end, a.operators, verdict), result.off
 
 
@@ -117,7 +109,9 @@ def _hedged(text: str, equation: Equation) -> bool:
     return (
         hedges.asked_or_supposed(text, equation.start)
         or hedges.taken_back(text, equation.end)
-        or hedges.another_kind(text, equation.end, said=not re.search(r"[=≈]|\\approx", text[equation.start : equation.end]))
+        or hedges.another_kind(
+            text, equation.end, said=not re.search(r"[=≈]|\\approx", text[equation.start : equation.end])
+        )
         or ("/" in equation.operators and hedges.has_remainder(text, equation.end))
     )
 
@@ -136,129 +130,6 @@ def _stated_roundings(tokens: list[Token]) -> set[Fraction]:
     return found
 
 
-# ---------------------------------------------------------------------------------------------- runs of tokens
-
-
-def _with_units(tokens: list[Token]) -> list[Token]:
-    """The tokens without the unit words that stand between a quantity and an operator, a relation or a bracket."""
-    out: list[Token] = []
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        out.append(token)
-        at += 1
-        if token.kind not in ("num", "pct", ")", "sup"):
-            continue
-        stop = _unit_run(tokens, at)
-        if stop == at:
-            continue
-        words = [t.text for t in tokens[at:stop] if t.kind == "word"]
-        if token.kind == "pct" and len(out) > 1 and out[-2].number is not None:
-            out[-2].number.unit = " ".join(words)
-        if token.number is not None:
-            token.number.unit = " ".join(words)
-            for word in words[:2]:
-                if word.lower() in UNITS:
-                    token.number.dimension, token.number.scale = UNITS[word.lower()]
-                    break
-        after = tokens[stop] if stop < len(tokens) else None
-        if after is not None and after.kind in ("op", "rel", "weak", ")"):
-            at = stop
-        elif after is not None and after.kind == "nl" and stop + 1 < len(tokens) and tokens[stop + 1].kind == "rel":
-            at = stop
-    return out
-
-
-def _unit_run(tokens: list[Token], at: int) -> int:
-    """Where the unit words that begin at `at` end; `at` itself when there are none."""
-    start, words = at, 0
-    while at < len(tokens) and words < 6:
-        token = tokens[at]
-        if token.kind == "word" and (token.text.lower() not in _STOP):
-            words += 1
-            at += 1
-        elif token.kind == "op" and token.text == "/" and at + 1 < len(tokens) and tokens[at + 1].kind == "word":
-            at += 1
-        elif words and token.kind == "op" and token.text == "^" and at + 1 < len(tokens) and tokens[at + 1].kind in ("num", "("):
-            at += 2 if tokens[at + 1].kind == "num" else 4
-        elif words and token.kind == "sup":
-            at += 1
-        else:
-            break
-    return at if words else start
-
-
-def _runs(tokens: list[Token]) -> Iterator[_Run]:
-    """The stretches of tokens that belong together and hold a relation."""
-    cuts = _cut(tokens)
-    start = 0
-    for at in range(len(tokens) + 1):
-        if at == len(tokens) or cuts[at]:
-            piece = [t for t in tokens[start:at] if t.kind != "nl"]
-            if any(t.kind in ("rel", "weak") for t in piece):
-                before = tokens[start - 1] if start else None
-                after = tokens[at] if at < len(tokens) else None
-                yield from _by_brackets(_Run(piece, before, after, _dangles(tokens, start)))
-            start = at + 1 if at < len(tokens) and cuts[at] == "drop" else at
-
-
-def _dangles(tokens: list[Token], start: int) -> bool:
-    """Whether the words before `start` end an unfinished expression: `6 × height 4`, or a quantity: `2 ft 5 in`."""
-    at = start - 1
-    word = tokens[at].text.lower() if at > 0 and tokens[at].kind == "word" else ""
-    if word in UNITS and word != "in" and tokens[at - 1].kind == "num":
-        return True
-    while at >= 0 and start - at <= 4 and tokens[at].kind == "word":
-        at -= 1
-    return 0 <= at < start - 1 and tokens[at].kind == "op" and tokens[at + 1].space
-
-
-def _cut(tokens: list[Token]) -> list[str]:
-    """For each token "" (goes on), "drop" (separates) or "here" (a new run begins with it)."""
-    cuts = [""] * len(tokens)
-    for at, token in enumerate(tokens):
-        before = tokens[at - 1] if at else None
-        after = tokens[at + 1] if at + 1 < len(tokens) else None
-        if token.kind in ("word", "break", "ordinal"):
-            cuts[at] = "drop"
-        elif token.kind == "nl":
-            joins = (after is not None and after.kind in ("rel", "nl")) or (before is not None and before.kind in ("rel", "op"))
-            cuts[at] = "" if joins else "drop"
-        elif token.kind == "op" and (before is None or before.kind == "nl") and after is not None and after.space:
-            cuts[at] = "drop" if token.text in "-*+" else ""
-        elif before is not None and token.kind in ("num", "wall") and before.kind in ("num", "var", "pct"):
-            cuts[at] = "here" if token.kind == "num" and before.kind != "pct" else ""
-        elif before is not None and token.kind == "num" and before.kind == ")" and token.space:
-            cuts[at] = "here"
-    return cuts
-
-
-def _by_brackets(run: _Run) -> Iterator[_Run]:
-    """Splits a run at brackets that have no partner in it or that hold a relation."""
-    stack: list[int] = []
-    cuts: set[int] = set()
-    relations = [i for i, t in enumerate(run.tokens) if t.kind in ("rel", "weak")]
-    for at, token in enumerate(run.tokens):
-        if token.kind == "(":
-            stack.append(at)
-        elif token.kind == ")":
-            if not stack:
-                cuts.add(at)
-                continue
-            opened = stack.pop()
-            if any(opened < i < at for i in relations):
-                cuts |= {opened, at}
-    cuts |= set(stack)
-    start, before = 0, run.before
-    for at in sorted(cuts):
-        yield _Run(run.tokens[start:at], before, run.tokens[at], run.dangling and start == 0)
-        start, before = at + 1, run.tokens[at]
-    yield _Run(run.tokens[start:], before, run.after, run.dangling and start == 0)
-
-
-# ---------------------------------------------------------------------------------------------- links of a chain
-
-
 @dataclass(slots=True)
 class _Side:
     tokens: list[Token]
@@ -267,7 +138,7 @@ class _Side:
     cut: bool = False
 
 
-def _sides(run: _Run) -> list[_Side]:
+def _sides(run: Run) -> list[_Side]:
     sides = [_Side([])]
     for token in run.tokens:
         if token.kind in ("rel", "weak"):
@@ -291,7 +162,7 @@ def _sides(run: _Run) -> list[_Side]:
 
 
 def _links(
-    run: _Run, text: str, rounded: set[Fraction], conditions: list[Condition]
+    run: Run, text: str, rounded: set[Fraction], conditions: list[Condition]
 ) -> Iterator[tuple[Equation, Value | None]]:
     """The equations of a run, and for each how far its right side is off."""
     sides = _sides(run)
@@ -330,7 +201,7 @@ def _weak_holds(sides: list[_Side], at: int, a: Expression, b: Expression) -> bo
     return at == 0 and len(sides) == 2 and bool(a.operators.replace("~", "")) and b.plain is not None
 
 
-def _excused(run: _Run, text: str, sides: list[_Side], at: int, a: Expression, b: Expression) -> bool:
+def _excused(run: Run, text: str, sides: list[_Side], at: int, a: Expression, b: Expression) -> bool:
     """Whether a false link may be a fragment of something true: labels, ranges, running totals, loose percents."""
     left, right = sides[at], sides[at + 1]
     before = run.before if at == 0 else None
@@ -341,7 +212,12 @@ def _excused(run: _Run, text: str, sides: list[_Side], at: int, a: Expression, b
         first = left.tokens[0].number
         if before.kind in ("word", "break") and first and hedges.label_before(word, first.value, a.operators[:1]):
             return True
-        if word == "than" or (word == "by" and re.search(r"(?:multipl|divid)\w+\s+by\W*$", text[max(0, left.tokens[0].start - 40) : left.tokens[0].start])):
+        if word == "than" or (
+            word == "by"
+            and re.search(
+                r"(?:multipl|divid)\w+\s+by\W*$", text[max(0, left.tokens[0].start - 40) : left.tokens[0].start]
+            )
+        ):
             return True
         if right.weak and (word in ("to", "from", "of", "and") or before.kind == "num"):
             return True
@@ -357,7 +233,12 @@ def _excused(run: _Run, text: str, sides: list[_Side], at: int, a: Expression, b
         return True
     if set(a.operators) <= {"%", "~"} and a.operators and (_loose_percent(b) or a.numbers[0].unit):
         return True
-    if a.operators == "/" and len(a.numbers) == 2 and 0 < x < 1 and (y.__class__ is Fraction and (y.denominator == 1 or b.numbers[0].unit)):
+    if (
+        a.operators == "/"
+        and len(a.numbers) == 2
+        and 0 < x < 1
+        and (y.__class__ is Fraction and (y.denominator == 1 or b.numbers[0].unit))
+    ):
         return True
     if a.operators == "-" and x < 0 < y and not left.tokens[-1].space and len(left.tokens) == 3:
         return True
@@ -371,7 +252,7 @@ def _loose_percent(b: Expression) -> bool:
     return plain is None or plain.value.denominator == 1 or bool(plain.unit) or plain.money
 
 
-def _counts_from_elsewhere(run: _Run, text: str, left: _Side, at: int) -> bool:
+def _counts_from_elsewhere(run: Run, text: str, left: _Side, at: int) -> bool:
     """`3 boxes with 4 apples each × 2 = 24`: the prose before the left side may be a factor of it."""
     if at or not (left.tokens[0].number is not None and left.tokens[0].number.unit) or run.before is None:
         return False

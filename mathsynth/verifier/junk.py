@@ -42,7 +42,10 @@ def no_reasoning(response: str, *, question: str, reference: str | None, languag
     text = _STATEMENT.sub(" ", text)
     if reference:
         text = text.replace(reference, " ")
-    if re.search(r"\d\s*[-+*/×÷^=]|[-+*/×÷^=<>≤≥]\s*\\?\$?\d|\\(?:frac|cdot|times|div|sqrt|binom|le|ge|neq|equiv|implies)\b", text):
+    if re.search(
+        r"\d\s*[-+*/×÷^=]|[-+*/×÷^=<>≤≥]\s*\\?\$?\d|\\(?:frac|cdot|times|div|sqrt|binom|le|ge|neq|equiv|implies)\b",
+        text,
+    ):
         return None
     words = re.findall(r"[^\W\d_]{2,}", text)
     size = len(words) + len(re.findall(r"[\u3040-\u30ff\u4e00-\u9fff]", text)) // 2
@@ -148,10 +151,20 @@ def _loop(text: str) -> str | None:
 
 
 _LEAKS = (
-    re.compile(r"<\|(?:im_start|user|system|start_header_id|im_sep)\|>|\[/?INST\]|<</?SYS>>|<(?:start)_of_turn>|<｜(?:User|Assistant)｜>"),
-    re.compile(r"^\s*(?:#{2,}\s*(?:instruction|input|response|system)s?\s*:?\s*$|(?:human|user|system)\s*:\s)", re.I | re.M),
-    re.compile(r"\bsystem prompt\b|\byou are (?:a|an) (?:helpful|expert|AI|math\w*)\b[^.\n]{0,40}\b(?:assistant|tutor|solver|teacher|expert)\b", re.I),
-    re.compile(r"\b(?:please )?reason step by step,? and (?:put|place)|\b(?:put|place|write|box) your (?:final )?answer\b", re.I),
+    re.compile(
+        r"<\|(?:im_start|user|system|start_header_id|im_sep)\|>|\[/?INST\]|<</?SYS>>|<(?:start)_of_turn>|<｜(?:User|Assistant)｜>"
+    ),
+    re.compile(
+        r"^\s*(?:#{2,}\s*(?:instruction|input|response|system)s?\s*:?\s*$|(?:human|user|system)\s*:\s)", re.I | re.M
+    ),
+    re.compile(
+        r"\bsystem prompt\b|\byou are (?:a|an) (?:helpful|expert|AI|math\w*)\b[^.\n]{0,40}\b(?:assistant|tutor|solver|teacher|expert)\b",
+        re.I,
+    ),
+    re.compile(
+        r"\b(?:please )?reason step by step,? and (?:put|place)|\b(?:put|place|write|box) your (?:final )?answer\b",
+        re.I,
+    ),
     re.compile(
         r"\b(?:reference|expected|ground[- ]truth|target|gold|official|known)\s+(?:final\s+)?(?:answer|solution)\b"
         r"|\banswer key\b|\bground[- ]truth\b",
@@ -248,14 +261,20 @@ def _boxes(text: str) -> list[tuple[int, int]]:
 
 def _value(box: str) -> str:
     inner = box[box.index("{") + 1 : -1]
-    inner = re.sub(r"\\(?:left|right|,|;|!|displaystyle)|\\(?:text|mathrm)\{([^{}]*)\}|\s|\\?\$", r"\1", inner).replace("dfrac", "frac")
+    inner = re.sub(r"\\(?:left|right|,|;|!|displaystyle)|\\(?:text|mathrm)\{([^{}]*)\}|\s|\\?\$", r"\1", inner).replace(
+        "dfrac", "frac"
+    )
     number = _number(inner)
     return str(number) if number is not None else inner
 
 
 def _number(text: str) -> Fraction | None:
     fraction = re.fullmatch(r"(-?)\\[dt]?frac\{(-?\d{1,40})\}\{(\d{1,40})\}", text.strip())
-    plain = f"{fraction[1]}{fraction[2]}/{fraction[3]}".replace("--", "") if fraction else re.sub(r"[\s,$\\]", "", text).rstrip("%")
+    plain = (
+        f"{fraction[1]}{fraction[2]}/{fraction[3]}".replace("--", "")
+        if fraction
+        else re.sub(r"[\s,$\\]", "", text).rstrip("%")
+    )
     try:
         return Fraction(plain) if len(plain) < 100 and not re.search("[eE_]", plain) else None
     except (ValueError, ZeroDivisionError):

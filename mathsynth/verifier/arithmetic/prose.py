@@ -42,7 +42,9 @@ NUMBER_WORDS = {word: i for i, word in enumerate(_SMALL)} | {word: 20 + 10 * i f
 NUMBER_WORDS |= {f"{ten}-{one}": NUMBER_WORDS[ten] + NUMBER_WORDS[one] for ten in _TENS for one in _SMALL[1:10]}
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
 _TIMES = {"twice": 2, "double": 2, "triple": 3, "thrice": 3}
-_VULGAR = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8".split(), strict=True))
+_VULGAR = dict(
+    zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8".split(), strict=True)
+)
 _SUPERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _UNIT_LETTERS = "mghsLlNJWVKC"
 
@@ -191,7 +193,9 @@ def _emit(out: list[Token], kind: str, piece: str, match: re.Match[str], text: s
         if abs(exponent) > 400:
             add("wall", piece)
         else:
-            number(Fraction(piece), piece.lower(), max(0, len(piece.partition(".")[2].lower().split("e")[0]) - exponent))
+            number(
+                Fraction(piece), piece.lower(), max(0, len(piece.partition(".")[2].lower().split("e")[0]) - exponent)
+            )
     elif kind == "recurring":
         number(_recurring(piece), piece)
     elif kind == "mixed":
@@ -212,7 +216,10 @@ def _emit(out: list[Token], kind: str, piece: str, match: re.Match[str], text: s
     elif kind == "part":
         amount, _, name = piece.lower().replace("-", " ").rpartition(" ")
         top = NUMBER_WORDS.get(amount, 1)
-        number(Fraction(top, _PARTS[name.removesuffix("s") if name != "half" else name]), f"{top}/{_PARTS[name.removesuffix('s')]}")
+        number(
+            Fraction(top, _PARTS[name.removesuffix("s") if name != "half" else name]),
+            f"{top}/{_PARTS[name.removesuffix('s')]}",
+        )
     elif kind == "multiple":
         number(Fraction(_TIMES[piece.lower()]), str(_TIMES[piece.lower()]))
         add("op", "*")
@@ -281,7 +288,9 @@ def _is_part(out: list[Token]) -> bool:
     number = out[-1].number
     if number is None:
         return False
-    return 0 < number.value < 1 or "/" in number.text or (len(out) > 2 and out[-2].text == "/" and out[-3].kind == "num")
+    return (
+        0 < number.value < 1 or "/" in number.text or (len(out) > 2 and out[-2].text == "/" and out[-3].kind == "num")
+    )
 
 
 def _letter(out: list[Token], kind: str, piece: str, text: str, end: int) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mathsynth.verifier.prose import NUMBER_WORDS, Token, lex
+from mathsynth.verifier.arithmetic.prose import NUMBER_WORDS, Token, lex
 
 _NUMBER = rf"\\?\$?(?:\d+(?:,\d{3})*(?:\.\d+)?(?![\d/^]|\.\d|,\d)|(?:{'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})\b)%?"
 _UNIT = r"(?:\s+(?!(?:and|or|to|from|by|with|is|are|gives|we)\b)[a-z]+)?"

@@ -9,7 +9,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from mathsynth.verifier.prose import UNITS
+from mathsynth.verifier.arithmetic.prose import UNITS
 
 _ASKED = re.compile(
     r"(?:\b(?:if|suppose|supposing|assum(?:e|es|ing)|does|is\s+it\s+true|whether|pretend|imagine|instead\s+of|not|never|says?|claims?|"
@@ -49,7 +49,10 @@ _ANOTHER_NUMBER = re.compile(
 )
 _COMPOUND = re.compile(r"^\s*([A-Za-z]+)\.?(?:,?\s*|\s+and\s+)(?:a\s+half|\d+\s*([A-Za-z]+))")
 _CLOCK_BEFORE = re.compile(r"\d\s*(?:[ap]\.?m\b|o['’]?clock)", re.I)
-_BASE = re.compile(r"\bbase[\s-]+(?:\$?\d|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen|b\b)|\bbinary\b|\bhexadecimal\b|\boctal\b", re.I)
+_BASE = re.compile(
+    r"\bbase[\s-]+(?:\$?\d|two|three|four|five|six|seven|eight|nine|ten|twelve|sixteen|b\b)|\bbinary\b|\bhexadecimal\b|\boctal\b",
+    re.I,
+)
 _SHAPE = re.compile(r"\b(?:triangle|height|area|parallelogram|trapezoid|prism|pyramid|perimeter)\b", re.I)
 _MODULO = re.compile(r"mod(?:ulo|ular|ulus)?\b\W{0,4}(\d*)", re.I)
 _LABELS = frozenset(
@@ -83,7 +86,11 @@ def has_remainder(text: str, end: int) -> bool:
 
 def rounded_after(text: str, end: int) -> bool:
     """Whether the words right after say that the right side is a rounding."""
-    return bool(re.match(r"[^\n.]{0,30}?\b(?:round(?:ed|ing|s)?|approximately|to\s+the\s+nearest)\b", text[end : end + 50], re.I))
+    return bool(
+        re.match(
+            r"[^\n.]{0,30}?\b(?:round(?:ed|ing|s)?|approximately|to\s+the\s+nearest)\b", text[end : end + 50], re.I
+        )
+    )
 
 
 def speaks_of_rounding(text: str) -> bool:
@@ -119,7 +126,9 @@ def other_arithmetic(text: str) -> bool:
     """Whether the text computes in another base or with an operation of its own."""
     if _BASE.search(text) and not _SHAPE.search(text):
         return True
-    return any(m[1] != m[3] and re.search(rf"\b{m[1]}|{m[1]}\b", m[4]) and m[3] in m[4] for m in _REDEFINED.finditer(text))
+    return any(
+        m[1] != m[3] and re.search(rf"\b{m[1]}|{m[1]}\b", m[4]) and m[3] in m[4] for m in _REDEFINED.finditer(text)
+    )
 
 
 def label_before(word: str, first: Fraction, operator: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from mathsynth.verifier.arithmetic import Expression, Node, Value, evaluate
+from mathsynth.verifier.arithmetic.expressions import Expression, Node, Value, evaluate
 
 _CLAIM = re.compile(
     r"\b(?:expand|factor|distribut|simplif|combin|multiply\w*\s+out|collect)\w*(?:\s+(?:it|this|as|to|the|square|product|quadratic|"
@@ -61,7 +61,12 @@ class Condition:
 def never_holds(a: Expression, b: Expression, off: Value | None, text: str, start: int, end: int) -> bool:
     """Whether an equation with letters that is no identity is a wrong rewriting."""
     letters = sorted((a.letters | b.letters) - {"π"})
-    if not letters or _FUNCTION.search(a.text + b.text) or _speaks_of_conditions(text) or not (_reworked(a) or _is_product(b.tree)):
+    if (
+        not letters
+        or _FUNCTION.search(a.text + b.text)
+        or _speaks_of_conditions(text)
+        or not (_reworked(a) or _is_product(b.tree))
+    ):
         return False
     claimed = bool(_CLAIM.search(text[max(0, start - 80) : start]))
     if off is not None and len(a.operators) > len(b.operators):
@@ -150,7 +155,9 @@ def condition(a: Expression, b: Expression, start: int, end: int) -> Condition |
         return None
     solved = a.text == letter and not b.letters
     places = b.plain.places if solved and b.plain is not None else 0
-    return Condition(letter, -offs[0] / slope, start, end, len(a.operators + b.operators), a.operators, places, (a.text, b.text))
+    return Condition(
+        letter, -offs[0] / slope, start, end, len(a.operators + b.operators), a.operators, places, (a.text, b.text)
+    )
 
 
 def contradicts(first: Condition, second: Condition, text: str) -> bool:
@@ -161,12 +168,21 @@ def contradicts(first: Condition, second: Condition, text: str) -> bool:
     if not off or (second.places and off < Fraction(1, 10**second.places)):
         return False
     gap = text[first.end : second.start]
-    around = text[max(text.rfind(".", 0, first.start), first.start - 60, 0) : first.start] + gap + text[second.end : second.end + 30]
+    around = (
+        text[max(text.rfind(".", 0, first.start), first.start - 60, 0) : first.start]
+        + gap
+        + text[second.end : second.end + 30]
+    )
     if _APART.search(around) or not _FILLER.fullmatch(gap):
         return False
     if _THEN.search(gap):
         return True
-    return bool(re.search(r"\n|\\\\", gap)) and _alone(text, first) and _alone(text, second) and first.weight > second.weight
+    return (
+        bool(re.search(r"\n|\\\\", gap))
+        and _alone(text, first)
+        and _alone(text, second)
+        and first.weight > second.weight
+    )
 
 
 def _alone(text: str, line: Condition) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
-from mathsynth.verifier.prose import Number, Token
+from mathsynth.verifier.arithmetic.prose import Number, Token
 
 DIGITS = 50
 MAX_BITS = 20_000
@@ -39,8 +39,11 @@ class Expression:
     @property
     def plain(self) -> Number | None:
         """The literal, when the side is nothing but one number, with a sign or a percent mark at most."""
-        return self.numbers[0] if len(self.numbers) == 1 and not self.letters and not set(self.operators) - {"%", "~"} else None
-
+        return (
+            self.numbers[0]
+            if len(self.numbers) == 1 and not self.letters and not set(self.operators) - {"%", "~"}
+            else None
+        )
 
     @property
     def scientific(self) -> tuple[Number | None, int | Fraction]:
@@ -50,7 +53,13 @@ class Expression:
             mantissa, power = tree[1][1], evaluate(tree[2])
             base = tree[2][1]
             ten = isinstance(base, tuple) and isinstance(base[1], Number) and base[1].value == 10
-            if tree[1][0] == "n" and isinstance(mantissa, Number) and ten and isinstance(power, Fraction) and mantissa.places:
+            if (
+                tree[1][0] == "n"
+                and isinstance(mantissa, Number)
+                and ten
+                and isinstance(power, Fraction)
+                and mantissa.places
+            ):
                 return mantissa, power
         return None, 1
 
@@ -115,7 +124,13 @@ class _Parser:
         if not 0 < self.at < len(self.tokens):
             return False
         before, after = self.tokens[self.at - 1], self.tokens[self.at]
-        if before.kind in ("num", "pct", "fact", "sup", ")", "var") and after.kind in ("(", "var", "root", "frac", "binom"):
+        if before.kind in ("num", "pct", "fact", "sup", ")", "var") and after.kind in (
+            "(",
+            "var",
+            "root",
+            "frac",
+            "binom",
+        ):
             if after.kind == "(" and after.space and before.kind in ("num", "pct"):
                 self.readings.add("gap")
             return True
@@ -211,9 +226,7 @@ def parse(tokens: list[Token], reading: str = "") -> Expression | None:
         return None
     if parser.at != len(tokens):
         return None
-    return Expression(
-        tree, parser.numbers, parser.letters, "".join(parser.operators), render(tokens), parser.readings
-    )
+    return Expression(tree, parser.numbers, parser.letters, "".join(parser.operators), render(tokens), parser.readings)
 
 
 def render(tokens: list[Token]) -> str:
@@ -261,9 +274,7 @@ def evaluate(
             return None
 
 
-def _value(
-    tree: Node, letters: Mapping[str, Value], scaled: bool, shift: tuple[Number, Fraction] | None
-) -> Value:
+def _value(tree: Node, letters: Mapping[str, Value], scaled: bool, shift: tuple[Number, Fraction] | None) -> Value:
     kind = tree[0]
     if kind == "n":
         number = tree[1]

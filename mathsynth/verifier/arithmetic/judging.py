@@ -11,8 +11,8 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Literal
 
-from mathsynth.verifier.arithmetic import DIGITS, Expression, Value, evaluate, parse, real
-from mathsynth.verifier.prose import Number, Token
+from mathsynth.verifier.arithmetic.expressions import DIGITS, Expression, Value, evaluate, parse, real
+from mathsynth.verifier.arithmetic.prose import Number, Token
 
 Truth = Literal["true", "false", "unknown"]
 
@@ -195,7 +195,8 @@ def _carried(side: Expression, value: Value, rounded: set[Fraction], everything:
 
 
 _RATIOS = frozenset(
-    Fraction(n) for n in (7, 10, 12, 16, 24, 25, 30, 36, 52, 60, 100, 144, 365, 1000, 1440, 1760, 3600, 5280, 10000, 1000000)
+    Fraction(n)
+    for n in (7, 10, 12, 16, 24, 25, 30, 36, 52, 60, 100, 144, 365, 1000, 1440, 1760, 3600, 5280, 10000, 1000000)
 )
 
 
