@@ -5,11 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mathsynth.verifier.expressions import NeedSlow, infinity, proportional, scalars
+from mathsynth.verifier.numeric import OTHERWISE
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.sets import Reals, reals, same_set
 from mathsynth.verifier.shapes import Shape, bag, expand, has_matrix, indexed, matrix_of, name_text, shape
 from mathsynth.verifier.tree import Node, is_scalar, num, substitute, symbols, walk
-from mathsynth.verifier.units import Unit
+from mathsynth.verifier.units import Unit, known_unit
 from mathsynth.verifier.words import Finding
 
 _UNSURE = Finding(None, "kinds", "answers of different kinds")
@@ -26,6 +27,7 @@ class Comparison:
         """Compare two whole answers."""
         if a == b:
             return Finding(True, "identical", "the same answer")
+        a, b = _before_approximation(a), _before_approximation(b)
         found = self.as_sets(a, b)
         if found is not None:
             return found
@@ -83,10 +85,10 @@ class Comparison:
             if renamed is not None:
                 return renamed
         if len(a[1]) > 2 or len(b[1]) > 2:
-            return None
+            return None if name_a or name_b else self.row(a[1], b[1], "chain") if len(a[1]) == len(b[1]) else Finding(None, "chain", "chains of different length")
         names = symbols(a) | symbols(b)
         if not names:
-            return None
+            return self.statements(a, b)
         left, right = (("add", (x[1][0], ("neg", x[1][1]))) for x in (a, b))
         found = proportional(left, right, self.policy, self.slow, positive=False)
         if found.equal is False and name_a and name_b and not symbols(a[1][1]) and not symbols(b[1][1]):
@@ -94,6 +96,13 @@ class Comparison:
             if value.equal:
                 return Finding(None, "names", f"{name_b} is not {name_a}")
         return found
+
+    def statements(self, a: Node, b: Node) -> Finding:
+        """Two equations about numbers only: by their values, if both are true."""
+        for sides in (a[1], b[1]):
+            if self.scalar(sides[0], sides[-1]).equal is not True:
+                return Finding(None, "chain", "a statement about numbers that is not true")
+        return self.scalar(a[1][-1], b[1][-1])
 
     def renamed(self, a: Node, b: Node) -> Finding | None:
         """f(x) = x + 1 and f(t) = t + 1: the same function under another variable."""
@@ -296,8 +305,10 @@ class Comparison:
         if a == b:
             return Finding(True, "identical", "the same answer")
         kinds = {a[0], b[0]}
+        if a[0] == b[0] and a[0] in ("set", "list"):
+            return self.matched([[self.single(x, y).equal for y in b[1]] for x in a[1]], "set")
         if a[0] in ("set", "list") or b[0] in ("set", "list"):
-            return self.answers(a, b)
+            return Finding(False, "set", "a set and no set")
         if "pct" in kinds:
             return self.percent(a, b)
         if "qty" in kinds or ("deg" in kinds and not (a[0] == b[0] == "deg")):
@@ -379,6 +390,8 @@ class Comparison:
             found = self.single(x, y)
             return Finding(None, "units", "the same number of something else") if found.equal else found
         if unit_x.dims != unit_y.dims:
+            if {unit_x, unit_y} == {known_unit("pound"), known_unit("£")}:
+                return self.single(x, y)
             if {unit_x.dims, unit_y.dims} <= {(("angle", 1),), (("celsius", 1),), (("fahrenheit", 1),)} and (("angle", 1),) in (unit_x.dims, unit_y.dims):
                 return self.single(x, y)
             return Finding(False, "units", "contradicting units")
@@ -459,7 +472,7 @@ class Comparison:
 
     def cases(self, a: Node, b: Node) -> Finding:
         """Row by row where conditions are words, as functions where they are relations."""
-        worded = any(condition[0] == "text" for n in (a, b) for _, condition in n[1])
+        worded = any(condition[0] == "text" and condition[1] not in OTHERWISE for n in (a, b) for _, condition in n[1])
         if not worded:
             return self.scalar(a, b)
         if len(a[1]) != len(b[1]):
@@ -471,6 +484,16 @@ class Comparison:
             return self.scalar(x[0], y[0]).equal
 
         return self.matched([[same(x, y) for y in b[1]] for x in a[1]], "cases")
+
+
+def _before_approximation(node: Node) -> Node:
+    """`x = 1/3 ~ 0.333`: the exact part; `x ~ 0.333` names a value."""
+    if node[0] != "rel" or "~" not in node[2]:
+        return node
+    at = node[2].index("~")
+    if at == 0:
+        return ("rel", node[1], ("=",)) if len(node[1]) == 2 and name_text(node[1][0]) else node[1][0]
+    return ("rel", node[1][: at + 1], node[2][:at])
 
 
 def _set_like(node: Node) -> bool:

@@ -378,6 +378,8 @@ class Algebra:
 
     def series(self, node: Node) -> Value:
         kind, var, low, high, body = node
+        if high == ("const", "inf"):
+            raise TooBig("infinite series")
         start, end = rational(self.value(low)), rational(self.value(high))
         if start is None or end is None or start.denominator != 1 or end.denominator != 1 or end - start > 1500:
             raise TooBig("series")

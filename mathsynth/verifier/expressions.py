@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from mathsynth.verifier.exact import ONE, Algebra, TooBig, Undefined, decisive, rational
-from mathsynth.verifier.numeric import FLOATS, Hard, Pole, digits, evaluate, sample
+from mathsynth.verifier.exact import ONE, Algebra, Poly, TooBig, Undefined, Value, decisive, rational
+from mathsynth.verifier.numeric import FLOATS, Hard, Library, Pole, digits, evaluate, points, sample, whole_variables
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.tree import Node, substitute, symbols, walk
 from mathsynth.verifier.words import Finding
@@ -201,14 +201,13 @@ def _sampled(a: Node, b: Node, slow: bool) -> Finding:
 
 def _vanishing(a: Node, b: Node) -> bool:
     """Whether both shrink with the working precision: zero up to rounding."""
-    for places in (60, 200):
-        lib = digits(places)
-        for node in (a, b):
-            try:
-                if abs(evaluate(node, {}, lib)) > 10.0 ** (-places + 12 if places < 300 else -300):
-                    return False
-            except (Hard, Pole, OverflowError, ValueError, ZeroDivisionError):
-                return False
+    for node in (a, b):
+        try:
+            coarse, fine = evaluate(node, {}, digits(60)), evaluate(node, {}, digits(200))
+        except (Hard, Pole, OverflowError, ValueError, ZeroDivisionError):
+            return False
+        if abs(fine) > 1e-150 or (fine != 0 and abs(coarse - fine) < abs(fine) * 1e-20):
+            return False
     return True
 
 
@@ -220,12 +219,12 @@ def proportional(a: Node, b: Node, policy: Policy, slow: bool, *, positive: bool
     algebra = Algebra()
     try:
         left, right = algebra.value(a), algebra.value(b)
-        if left[0] and right[0] and left[1] == ONE and right[1] == ONE and set(left[0]) == set(right[0]):
-            first = min(left[0])
-            ratio = left[0][first] / right[0][first]
-            if all(left[0][m] == ratio * right[0][m] for m in left[0]):
-                good = ratio > 0 or not positive
-                return Finding(good, "equation", "one side is a multiple of the other" if good else "the sign is turned")
+        ratio = _multiple(left[0], right[0]) if left[1] == ONE and right[1] == ONE else None
+        if ratio is not None:
+            good = ratio > 0 or not positive
+            return Finding(good, "equation", "one is a multiple of the other" if good else "the sign is turned")
+        if not positive and (cleared := _cleared(left, right)) is not None:
+            return cleared
     except (TooBig, Undefined, OverflowError, RecursionError):
         pass
     quotient: Node = ("div", a, b)
@@ -245,16 +244,51 @@ def proportional(a: Node, b: Node, policy: Policy, slow: bool, *, positive: bool
     return Finding(fine[0], "equation", "one is a multiple of the other" if fine[0] else "no multiple of the other")
 
 
-def _ratio(quotient: Node, names: set[str], lib: object, tolerance: float) -> tuple[bool, float] | None:
-    """(whether the quotient is constant, its sign) at points; None if too few exist."""
-    from mathsynth.verifier.numeric import points, whole_variables
+def _multiple(a: Poly, b: Poly) -> Fraction | None:
+    """c with a = c b, for polynomials that are not zero."""
+    if not a or set(a) != set(b):
+        return None
+    first = min(a)
+    ratio = a[first] / b[first]
+    return ratio if all(a[mono] == ratio * b[mono] for mono in a) else None
 
+
+def _cleared(a: Value, b: Value) -> Finding | None:
+    """Equations that are multiples after multiplying by their denominators: y = 1/x and xy = 1.
+
+    Equal only if no solution is won: where a variable that stood below is zero, the cleared equation must be false.
+    """
+    tops = []
+    below: set[str] = set()
+    for top, bottom in (a, b):
+        if bottom != ONE:
+            below.add("a sum")
+        lowest: dict[str, Fraction] = {}
+        for mono in top:
+            for atom, power in mono:
+                if power < 0:
+                    lowest[atom] = min(lowest.get(atom, Fraction(0)), power)
+        below |= set(lowest)
+        algebra = Algebra()
+        factor: Poly = {tuple(sorted((atom, -power) for atom, power in lowest.items())): Fraction(1)}
+        tops.append(algebra.mul(top, factor))
+    if not below or _multiple(tops[0], tops[1]) is None:
+        return None
+    for atom in below:
+        rest = [mono for mono in tops[0] if not any(name == atom for name, _ in mono)]
+        if rest != [()]:
+            return Finding(None, "equation", "multiples of each other, but one is not defined everywhere")
+    return Finding(True, "equation", "multiples of each other after clearing denominators")
+
+
+def _ratio(quotient: Node, names: set[str], lib: Library, tolerance: float) -> tuple[bool, float] | None:
+    """(whether the quotient is constant, its sign) at points; None if too few exist."""
     first = None
     seen = 0
     whole = whole_variables(quotient) & names
     for at in points(sorted(names), whole, 40, []):
         try:
-            value = evaluate(quotient, at, lib)  # type: ignore[arg-type]
+            value = evaluate(quotient, at, lib)
         except (Hard, Pole, OverflowError, ValueError, ZeroDivisionError):
             continue
         if abs(value.imag) > 1e-12 * abs(value):

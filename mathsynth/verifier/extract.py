@@ -154,6 +154,8 @@ def _boxes(text: str) -> tuple[list[tuple[int, int, str]], int]:
 def is_placeholder(answer: str) -> bool:
     """Whether this is the mark of a missing answer: empty, ?, ..., "your answer"."""
     bare = unwrap(answer)
+    if re.fullmatch(r"\\\{\s*\\\}", bare):
+        return False  # the empty set
     bare = re.sub(r"\\(?:text|mathrm|textbf|textit)\s*\{([^{}]*)\}", r"\1", bare).strip()
     return _PLACEHOLDER.fullmatch(bare) is not None
 
@@ -188,10 +190,10 @@ def _unbalanced(text: str) -> bool:
 
 def _is_cut(text: str) -> bool:
     """Whether the text stops in the middle: an open formula, or a last word that can't end a sentence."""
-    tail = text[-4000:]
+    tail = text[-4000:].rstrip("*_ \n")
     if len(re.findall(r"(?<!\\)\$", text)) % 2 and not re.search(r"\$\s*\d[\d,.]*[^$]*$", tail[-60:]):
         return True
-    if _unbalanced(tail) and len(text) == len(tail):
+    if _unbalanced(tail) and len(text) < 4000:
         return True
     return re.search(r"(?:[=+\-*/(,<>^_\\]|\b(?:the|we|to|of|and|is|are|then|that|with|for|a|an|by|so|which|where))\s*$", tail, re.I) is not None
 
@@ -282,6 +284,8 @@ def _whole(text: str) -> Extracted | None:
     body = text.strip()
     if len(body) > 400 or "\n" in body or re.search(r"[A-Za-z\u4e00-\u9fff]{2,}\s+[A-Za-z]{2,}\s", re.sub(r"\\[A-Za-z]+", "", body)):
         return None
+    if "$" in body and re.search(r"[A-Za-z]{2,}", _MATH.sub("", body)):
+        return None
     if re.search(r"[\u4e00-\u9fff]", body) or ("**" in body and not body.startswith("**")):
         return None
     return _plain(body, "last line", "the whole response")
@@ -294,6 +298,8 @@ def _conclusion(text: str) -> Extracted | None:
         return None
     if bold := re.findall(r"\*\*\s*([^*\n]{1,80}?)\s*\*\*", last):
         return _plain(bold[-1], "last line", "bold value in the last sentence")
+    if re.search(r"[\u4e00-\u9fff]", last):
+        last = re.split("[，；]", last)[-1]
     masked = _MATH.sub(lambda m: "\x00" * len(m[0]), last)
     if clause := re.search(r",\s+(?:or|i\.e\.|that is)\s|[，,]\s*(?=(?:in total|altogether|respectively|as (?:required|desired))\b)", masked):
         last, masked = last[: clause.start()], masked[: clause.start()]
@@ -308,7 +314,7 @@ def _conclusion(text: str) -> Extracted | None:
         if value and len(value) < 60 and re.match(r"[-−+$€£¥(\[{\\\d.√π]", value):
             return _plain(value, "last line", "value at the end of the last sentence")
     if re.search(r"[\u4e00-\u9fff]", last):
-        numbers = _NUMBER.findall(re.split("[，；]", last)[-1])
+        numbers = _NUMBER.findall(last)
         return _plain(numbers[-1], "last line", "number in the last clause") if len(numbers) == 1 else None
     return None
 

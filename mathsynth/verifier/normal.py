@@ -43,6 +43,8 @@ _TABLE: dict[int, str | None] = {
     **{ord(c): rf"\frac{{{a}}}{{{b}}}" for c, (a, b) in _FRACTIONS.items()},
     **_INVISIBLE,
 }
+# 12m², 3.5 cm³ at the end of a text: the raised digit makes it prose, and the letter a unit
+_METRES = re.compile(r"(?<=\d)\s?([kcmd]?m)([²³])(?=\s*[.,;]?\s*$)")
 _SUPER_RUN = re.compile(f"[{''.join(_SUPER)}]+")
 _SUB_RUN = re.compile(f"[{''.join(_SUB)}]+")
 _SPACING = re.compile(
@@ -61,6 +63,7 @@ def to_latex(text: str) -> str:
     """Every Unicode sign that has a LaTeX or ASCII spelling in that spelling; invisible characters gone."""
     if text.isascii():
         return text
+    text = _METRES.sub(lambda m: rf"\text{{ {m[1]}}}^{2 if m[2] == '²' else 3}", text)
     text = _SUPER_RUN.sub(lambda m: "^{" + "".join(_SUPER[c] for c in m[0]) + "}", text)
     text = _SUB_RUN.sub(lambda m: "_{" + "".join(_SUB[c] for c in m[0]) + "}", text)
     text = text.translate(_TABLE)
@@ -150,5 +153,5 @@ def key(cleaned: str) -> str:
     """
     text = _ALIASES.sub(lambda m: _ALIAS[m[1]] + " ", cleaned) if "\\" in cleaned else cleaned
     text = _TEXT.sub(r" \1 ", text) if "\\" in text else text
-    text = _WORDSPACE.sub("\x1f", text.strip())
-    return _SPACE.sub("", text).replace("\x1f", " ")
+    text = _WORDSPACE.sub("\x00", text.strip())
+    return _SPACE.sub("", text).replace("\x00", " ")

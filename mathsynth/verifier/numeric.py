@@ -272,6 +272,7 @@ def _integral(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     if lib.quad is None:
         raise Hard("integral")
     _, var, low, high, body = node
+    lib = lib._replace(noise=0.0)  # near infinity the terms differ in size, and the error is estimated anyway
     ends = [_end(low, at, lib), _end(high, at, lib)]
 
     def inside(x: Any) -> Any:
@@ -293,9 +294,12 @@ def _end(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     return evaluate(node, at, lib).real
 
 
+OTHERWISE = ("otherwise", "else", "其他", "otherwise .")
+
+
 def holds(condition: Node, at: dict[str, Fraction], lib: Library) -> bool:
     """Whether a relation is true at a point."""
-    if condition[0] == "text" and condition[1] in ("otherwise", "else", "if otherwise", "其他"):
+    if condition[0] == "text" and condition[1] in OTHERWISE:
         return True
     if condition[0] != "rel":
         raise Hard("a condition in words")

@@ -22,11 +22,16 @@ def shape(node: Node) -> Shape:
     kind = node[0]
     if kind == "rel" and set(node[2]) == {"="} and (name := name_of(node)) is not None:
         value = node[1][-1]
+        left = node[1][0]
+        if left[0] == "tuple" and value[0] == "tuple" and len(left[1]) == len(value[1]) > 1:
+            return Shape("row", value[1], tuple(part[1] for part in left[1]))
         if value[0] in ("set", "list") or len(expand(value)) > 1:
             return Shape("bag", bag(value), (name,))
         return Shape("one", (value,), (name,))
     if kind == "list":
         return _list(node)
+    if kind == "set" and any(item[0] in ("set", "empty", "space", "builder") for item in node[1]):
+        return Shape("one", (node,), None)  # a set of sets
     if kind == "set":
         return Shape("bag", bag(node), None)
     expanded = expand(node)
@@ -106,7 +111,7 @@ def name_text(left: Node) -> str | None:
         return str(left[1])
     if kind == "const" and left[1] == "i":
         return "i"
-    if kind == "call" and all(arg[0] in ("sym", "num") for arg in left[2]) and re.fullmatch(r"[A-Za-z]\w{0,9}'*|\w+_.+", left[1]) and left[1] not in _KNOWN:
+    if kind == "call" and all(arg[0] in ("sym", "num") for arg in left[2]) and re.fullmatch(r"[A-Za-z]\w{0,9}'*(?:\^-1)?|\w+_.+", left[1]) and left[1] not in _KNOWN:
         return f"{left[1]}({','.join(str(arg[1]) for arg in left[2])})"
     if kind == "tuple" and all(part[0] == "sym" for part in left[1]):
         return f"({','.join(part[1] for part in left[1])})"
@@ -124,6 +129,8 @@ def _segment(node: Node) -> str | None:
     """Upper-case points side by side: AB, or a symbol with an index."""
     if node[0] == "sym" and (node[1].isupper() or "_" in node[1] or " " in node[1]):
         return str(node[1])
+    if node[0] == "mul" and any(p[0] == "sym" and p[1].startswith(("angle ", "measuredangle ")) for p in node[1]) and len(node[1]) == 2:
+        return " ".join(str(p[1]) for p in node[1])
     if node[0] == "mul" and len(node[1]) in (2, 3) and all(p[0] == "sym" and p[1][:1].isupper() for p in node[1]):
         return "".join(p[1] for p in node[1])
     if node[0] == "call" and len(node[2]) == 1 and node[1][:1].isupper():

@@ -92,3 +92,8 @@ def _put(part: Any, name: str, by: Node) -> Any:
 def is_scalar(node: Node) -> bool:
     """Whether this is one number or expression."""
     return node[0] in SCALARS
+
+
+def times(left: Node, right: Node) -> Node:
+    """A product; products nest to the left as one."""
+    return ("mul", (*left[1], right)) if left[0] == "mul" else ("mul", (left, right))

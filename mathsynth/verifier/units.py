@@ -70,7 +70,7 @@ def parse_unit(text: str) -> Unit | None:
     if known is not None:
         return known
     words = re.sub(r"[^\w\s]", "", raw).lower()
-    if not words or len(words) > 60 or re.search(r"\d", words):
+    if not words or len(words) > 60 or re.search(r"\d|\b(?:or|and|but|if|when|unless|except|not|is|are|at|other)\b", words):
         return None
     words = re.sub(r"^(?:(?:of|the|a|an|different|distinct|possible|total|such)\s+)+", "", words)
     return Unit(Fraction(1), (), _singular(words))
@@ -99,13 +99,13 @@ def _known(raw: str) -> Unit | None:
             power = int(re.sub(r"[^\d-]", "", part)) if abs(len(part)) < 6 else 1
             if last is None or abs(power) > 9:
                 return None
-            unit = _one(last)
+            unit = known_unit(last)
             assert unit is not None
             _times(dims, unit, (power - 1) * sign)
             size *= unit.size ** ((power - 1) * sign)
             last = None
         else:
-            found = _one(part)
+            found = known_unit(part)
             if found is None:
                 return None
             _times(dims, found, sign)
@@ -119,7 +119,7 @@ def _times(dims: dict[str, int], unit: Unit, power: int) -> None:
         dims[name] = dims.get(name, 0) + times * power
 
 
-def _one(word: str) -> Unit | None:
+def known_unit(word: str) -> Unit | None:
     if word in ("°C", "°F"):
         return Unit(Fraction(1), (("celsius" if word == "°C" else "fahrenheit", 1),))
     found = _si(word)

@@ -164,7 +164,7 @@ def compare_words(a: str, b: str) -> Finding | None:
     """Decide two cleaned texts as words; None where at least one of them is not words in this sense."""
     clock_a, clock_b = clock(a), clock(b)
     if clock_a and clock_b and (clock_a[2] or clock_b[2]):
-        if clock_a[:2] == clock_b[:2]:
+        if clock_a[:2] == clock_b[:2] and bool(clock_a[2]) == bool(clock_b[2]):
             return Finding(True, "clock", "the same time of day")
         if clock_a[2] and clock_b[2]:
             return Finding(False, "clock", "another time of day")
@@ -194,6 +194,8 @@ def compare_words(a: str, b: str) -> Finding | None:
 
 
 def _phrases(a: str, b: str) -> Finding | None:
+    if a != b and re.fullmatch(r"[a-z]{2,3}", a) and sorted(a) == sorted(b):
+        return None  # perhaps letters that are multiplied
     if len(a) == 1 or len(b) == 1:
         if a == b:
             return Finding(None, "letter case", "the same letter in another case")

@@ -13,13 +13,13 @@ import resource
 import signal
 import sys
 
+from mathsynth.verifier.judge import judge
+from mathsynth.verifier.numeric import digits
+from mathsynth.verifier.policy import Policy
+
 
 def main() -> None:
     """Answer requests until the input ends."""
-    from mathsynth.verifier.judge import judge
-    from mathsynth.verifier.numeric import digits
-    from mathsynth.verifier.policy import Policy
-
     policy = Policy.model_validate_json(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
