@@ -243,8 +243,11 @@ def _add_stage_commands(invoked: list[str]) -> None:
 
 
 def _stage_command(name: str) -> Any:
+    reads = "Files, folders, data sets." if name == "input" else "Shards, step directories, or - (stdin)."
+
     def command(
-        inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")],
+        inputs: Annotated[list[str], typer.Argument(metavar="IN...", help=reads)] = [],  # noqa: B006
+        *,
         output: Annotated[
             str, typer.Option("-o", "--output", metavar="OUT", help="A directory, a .jsonl[.zst] file, or - (stdout).")
         ],
@@ -254,6 +257,8 @@ def _stage_command(name: str) -> Any:
     ) -> None:
         from mathsynth.commands.stage import run_stage_command
 
+        if not inputs and not (name == "input" and recipe):
+            raise typer.BadParameter("expected at least one IN")
         options = _options(fresh=fresh)
         try:
             run_stage_command(name, inputs, output, recipe, sets, options)

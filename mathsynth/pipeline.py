@@ -92,7 +92,10 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
                 )
             _refuse_mass_failure(recipe, step, directory, manifest)
             source = directory
-        return write_report(run)
+        report = write_report(run)
+        if manifest is not None and not manifest.counts.kept:
+            raise RunError(f"no row is left after {steps[-1].name}; {report} and `mathsynth show {run}` tell why")
+        return report
 
 
 def run_stage(

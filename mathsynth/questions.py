@@ -82,7 +82,6 @@ def numbers(text: str) -> Counter[Fraction]:
 
 def _changed_numbers(question: str, source: str) -> str:
     before, after = numbers(source), numbers(question)
-    # A number may be repeated or said once less; one that is lost or new changes the problem.
-    lost, new = sorted(set(before) - set(after)), sorted(set(after) - set(before))
+    lost, new = sorted((before - after).elements()), sorted((after - before).elements())
     parts = [f"lost {', '.join(map(str, lost))}"] * bool(lost) + [f"new {', '.join(map(str, new))}"] * bool(new)
     return "; ".join(parts)

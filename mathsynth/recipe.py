@@ -260,7 +260,8 @@ def build_steps(
             "before": before,
         }
         if config.grades():
-            material["verifier"] = {"version": VERIFIER_VERSION, **recipe.policy.model_dump(mode="json")}
+            rules = recipe.policy.model_dump(mode="json") | {"accept": sorted(recipe.policy.accept)}
+            material["verifier"] = {"version": VERIFIER_VERSION, **rules}
         if isinstance(config, input_stage.Config):
             material["content"] = input_stage.content_key(config, recipe.base)
         before = fresh_key(material)

@@ -21,7 +21,10 @@ def solve(text: str, known: dict[str, str]) -> tuple[str, str]:
     """(working, answer) for the last problem in a text: a known one, else its last two numbers."""
     best = max((question for question in known if question in text), key=len, default=None)
     if best is not None:
-        return "It follows from the numbers given.", known[best]
+        answer = known[best]
+        if re.fullmatch(r"\d+", answer):
+            return f"Put the numbers together step by step: 1 + {int(answer) - 1} = {answer}.", answer
+        return "Put the numbers of the problem together step by step, then simplify what is left.", answer
     if found := re.findall(r"(-?\d+)\s*([-+*/×÷])\s*(\d+)", text):
         first, sign, second = found[-1]
     else:

@@ -61,8 +61,9 @@ class Config(StageConfig):
     """Prompt and completion tokens after which every problem ends where it stands."""
     vote: VoteConfig = VoteConfig()
     """Problems without a reference answer."""
-    confirm: Literal["most", "any"] = "most"
-    """A rewritten problem counts if its expected answer is the most frequent one (`most`), or turns up at all (`any`)."""
+    confirm_votes: int = Field(default=2, ge=0)
+    """A rewritten problem counts only if this many samples reach its expected answer, and more than any other answer;
+    0 trusts a single one."""
     keep_wrong: bool = False
     """Write wrong and undecided samples to `rejected.jsonl`, for preference data."""
     sampling: dict[str, Any] = Field(default_factory=dict)
@@ -199,19 +200,25 @@ def _settle(
     """The rows of a finished problem, and its line in the ledger."""
     problem = asked.problem
     counted = {number: asked.samples[number] for number in range(trials.settled)}
-    reason, detail, election = "", "", None
+    reason = detail = ""
     if problem.answer is None:
         election = _elect(counted, ctx)
         reason, detail = _why_not(election, config.vote)
-        if election is not None and not reason:
-            problem = problem.model_copy(update={"answer": election.winner, "answer_source": "vote"})
-            problem = problem.model_copy(update={"meta": problem.meta | {"vote_share": round(election.share, 4)}})
+        if not reason:
+            ballot = {"share": election.share, "margin": election.margin, "voters": election.voters}
+            problem = problem.model_copy(
+                update={
+                    "answer": election.answer,
+                    "answer_source": "vote",
+                    "meta": problem.meta | {"vote": ballot},
+                }
+            )
             counted = {number: _as_voted(sample, problem, ctx) for number, sample in counted.items()}
     correct = [number for number, sample in counted.items() if _outcome(sample) == "correct"]
     if not reason and not correct:
         reason, detail = "unsolved", f"no correct one in {len(counted)} samples ({trials.reason})"
-    if not reason and problem.meta.get("confirm") and config.confirm == "most":
-        reason, detail = _unconfirmed(problem, counted, ctx)
+    if not reason and problem.meta.get("confirm") and config.confirm_votes:
+        reason, detail = _unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx)
     kept = [] if reason else correct[: trials.target or config.k]
 
     ledger.write(to_json_line(_ledger_line(problem, asked, trials, counted, len(correct), len(kept), reason, config)))
@@ -233,18 +240,19 @@ def _outcome(sample: Sample) -> str:
     return sample.verdict.outcome if sample.verdict else "failed"
 
 
-def _elect(counted: dict[int, Sample], ctx: Context) -> Vote | None:
-    answers = [sample.verdict.extracted if sample.verdict else None for sample in counted.values()]
-    return vote(answers, ctx.same)
+def _elect(counted: dict[int, Sample], ctx: Context) -> Vote:
+    return vote([sample.verdict.extracted if sample.verdict else None for sample in counted.values()], ctx.same)
 
 
-def _why_not(election: Vote | None, config: VoteConfig) -> tuple[str, str]:
-    if election is None:
+def _why_not(election: Vote, config: VoteConfig) -> tuple[str, str]:
+    """Why a vote gives no answer, or ("", "")."""
+    if election.share is None:
         return "no_answer", "no sample gave an answer that could be read"
-    if election.share < config.min_share or election.votes < config.min_votes:
+    votes = election.clusters[0].votes
+    if election.share < config.min_share or votes < config.min_votes or not election.margin:
         return (
             "no_agreement",
-            f"{election.votes} of {election.counted} answers agree on {election.winner} "
+            f"{votes} of {election.voters} answers agree on {election.answer} "
             f"(min_share {config.min_share:g}, min_votes {config.min_votes})",
         )
     return "", ""
@@ -259,13 +267,17 @@ def _as_voted(sample: Sample, problem: Problem, ctx: Context) -> Sample:
     return Sample(verdict, sample.finish_reason, sample.prompt_tokens, sample.completion_tokens)
 
 
-def _unconfirmed(problem: Problem, counted: dict[int, Sample], ctx: Context) -> tuple[str, str]:
-    """Why the samples of a rewritten problem do not confirm the answer that it should have kept, or ("", "")."""
-    election = _elect(counted, ctx)
-    if election is not None and problem.answer is not None and ctx.same(problem.answer, election.winner):
+def _unconfirmed(
+    problem: Problem, counted: dict[int, Sample], corrects: int, needed: int, ctx: Context
+) -> tuple[str, str]:
+    """Why the samples of a rewritten problem do not confirm the answer that it should have, or ("", "")."""
+    wrong = {number: sample for number, sample in counted.items() if _outcome(sample) != "correct"}
+    rivals = _elect(wrong, ctx).clusters
+    rival = rivals[0].votes if rivals else 0
+    if corrects >= needed and corrects > rival:
         return "", ""
-    most = f"most samples say {election.winner}" if election else "no sample gave an answer"
-    return "not_confirmed", f"expected {problem.answer}, {most}"
+    most = f", {rival} say {rivals[0].answer}" if rivals else ""
+    return "not_confirmed", f"{corrects} of {len(counted)} samples say {problem.answer} (needed: {needed}){most}"
 
 
 def _difficulty(counted: dict[int, Sample], corrects: int, model: str) -> Difficulty:

@@ -42,6 +42,9 @@ from mathsynth.verifier.verdict import question, verdict
 from mathsynth.verifier.worker import Checker
 from mathsynth.verifier.words import Finding
 
+VERSION = 1
+"""Raised when verdicts change for the same texts and policy; part of the hash of every stage that grades."""
+
 _DEFAULT = Policy()
 
 
