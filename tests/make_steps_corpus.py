@@ -1,4 +1,4 @@
-"""Writes steps_corpus.jsonl from steps_corpus.txt: each hand-written solution once right and once with its planted false step.
+"""Writes steps_corpus.jsonl from steps_corpus.txt: each solution once right, once with a false step planted.
 
 Run `python tests/make_steps_corpus.py` after an edit of the text file; a test checks that the two agree.
 A row: `id`, `style`, `text`, and `false_at`, the piece of the text with the false step (null in a right solution).

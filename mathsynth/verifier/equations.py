@@ -1,8 +1,8 @@
 """The calculations that a text states, in reading order, each with its place and its verdict.
 
-An equation needs an operator (`x = 5` is none). Chains give one equation for each link; a calculator mark `<<48/2=24>>`
-counts once with the equation around it. What surrounds an equation (a question mark, "suppose", "wait, no", a remainder)
-can only turn "false" into "unknown", never the other way.
+An equation needs an operator (`x = 5` is none). Chains give one equation for each link; a calculator mark
+`<<48/2=24>>` counts once with the equation around it. What surrounds an equation (a question mark, "suppose",
+"wait, no", a remainder) can only turn "false" into "unknown", never the other way.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 from mathsynth.verifier.arithmetic import hedges
 from mathsynth.verifier.arithmetic.algebra import Condition, condition, contradicts, never_holds
 from mathsynth.verifier.arithmetic.expressions import Expression, Value, evaluate, parse
-from mathsynth.verifier.arithmetic.judging import Truth, judge
+from mathsynth.verifier.arithmetic.judging import Truth, difference, judge
 from mathsynth.verifier.arithmetic.prose import Token, lex
 from mathsynth.verifier.arithmetic.runs import Run, runs, with_units
 from mathsynth.verifier.arithmetic.spoken import spoken
@@ -26,12 +27,12 @@ _MARK = re.compile(r"<<([^<>\n]*?=[^<>\n]*?)>>")
 _FENCE = re.compile(
     r"```(?:python|py|c|cpp|java|javascript|js|sympy|r|julia)\b.*?(?:```|\Z)|\[asy\].*?(?:\[/asy\]|\Z)", re.S | re.I
 )
-_OPENERS = frozenset("so thus then hence therefore that have get and gives since because is".split())
+_OPENERS = re.compile(r"(?:so|thus|then|hence|therefore|that|have|get|and|gives|since|because|is)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """One stated calculation: `left` and `right` normalised and without spaces, `start` and `end` its place in the text."""
+    """One stated calculation: `left` and `right` normalised, without spaces; `start` and `end` its place."""
 
     left: str
     right: str
@@ -81,7 +82,7 @@ def _equations(text: str) -> Iterator[Equation]:
         found += _spoken(left, right, start, end)
     wrong = {
         (second.start, second.end): Equation(*second.key, "=", second.start, second.end, second.operators, "false")
-        for first, second in zip(conditions, conditions[1:], strict=False)
+        for first, second in pairwise(conditions)
         if contradicts(first, second, text)
     }
     found = [(e, off) for e, off in found if (e.start, e.end) not in wrong] + [(e, None) for e in wrong.values()]
@@ -166,7 +167,7 @@ def _links(
 ) -> Iterator[tuple[Equation, Value | None]]:
     """The equations of a run, and for each how far its right side is off."""
     sides = _sides(run)
-    for at, (left, right) in enumerate(zip(sides, sides[1:], strict=False)):
+    for at, (left, right) in enumerate(pairwise(sides)):
         if not left.tokens or not right.tokens:
             continue
         a, b = parse(left.tokens), parse(right.tokens)
@@ -221,7 +222,7 @@ def _excused(run: Run, text: str, sides: list[_Side], at: int, a: Expression, b:
             return True
         if right.weak and (word in ("to", "from", "of", "and") or before.kind == "num"):
             return True
-        if bare and (word == "," or before.kind == "num" or (before.kind == "word" and word.lower() not in _OPENERS)):
+        if bare and (word == "," or before.kind == "num" or (before.kind == "word" and not _OPENERS.fullmatch(word))):
             return True
         if before.kind in (")", "wall") or (before.text == "|" and not left.tokens[0].space):
             return True
@@ -242,7 +243,7 @@ def _excused(run: Run, text: str, sides: list[_Side], at: int, a: Expression, b:
         return True
     if a.operators == "-" and x < 0 < y and not left.tokens[-1].space and len(left.tokens) == 3:
         return True
-    if "/" in a.operators and b.plain is not None and y == int(y) and abs(x - Fraction(y)) < 1:
+    if "/" in a.operators and b.plain is not None and y == int(y) and abs(difference(x, y)) < 1:
         return hedges.speaks_of_rounding(text[max(0, left.tokens[0].start - 150) : right.tokens[-1].end + 150])
     return _counts_from_elsewhere(run, text, left, at)
 
@@ -261,7 +262,7 @@ def _counts_from_elsewhere(run: Run, text: str, left: _Side, at: int) -> bool:
 
 
 def equation_list(text: str) -> tuple[str, ...]:
-    """The ordered equations without spaces: two solutions of a problem with the same list are one (RFT, arXiv 2308.01825)."""
+    """The ordered equations without spaces: solutions of a problem with one list are one (RFT, arXiv 2308.01825)."""
     return tuple(equation.key for equation in equations(text))
 
 

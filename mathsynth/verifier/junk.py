@@ -1,7 +1,7 @@
 """Responses that have the right answer and are still no training data: one function a rule, found by its name.
 
-A rule takes the response and what it answers and returns the detail that makes it junk, or None. It looks for plain evidence:
-a natural solution must pass, so doubt passes too. `RULES` is every public function of this module but `junk` itself.
+A rule takes the response and what it answers and returns the detail that makes it junk, or None. It looks for
+plain evidence: a natural solution must pass, so doubt passes too. `RULES` is every public function here but `junk`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from typing import Protocol
 
 from mathsynth.verifier.equations import equations
@@ -26,7 +27,7 @@ class Rule(Protocol):
 
 
 _THINK_TAG = re.compile(r"</?(?:think|thinking|reasoning|answer)>|<\|[a-z_]+\|>", re.I)
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BRACE = re.compile(r"\\(?:boxed|fbox)\s*\{|[{}]")
 _STATEMENT = re.compile(
     r"(?:so|thus|hence|therefore)?,?\s*(?:the\s+)?(?:final|correct)?\s*(?:answer|result|solution)(?:\s+is)?\s*:?|####|答案(?:是|为)?|"
     r"\\(?:text|mathrm|textbf)\b",
@@ -81,7 +82,7 @@ _STOPWORDS = {
 
 
 def other_language(response: str, *, question: str, reference: str | None, language: str) -> str | None:
-    """Prose in another language than asked, or letters of another script mixed in (those of the question are no evidence)."""
+    """Prose in another language than asked, or letters of another script (those of the question are no evidence)."""
     text = re.sub(r"\$[^$]*\$|\\\(.*?\\\)|\\\[.*?\\\]|\\[A-Za-z]+|```.*?```|<[^<>]{1,30}>", " ", response, flags=re.S)
     code = language.lower().split("-")[0]
     own = _SCRIPT_OF.get(code, ())
@@ -130,10 +131,11 @@ def repetition(response: str, *, question: str, reference: str | None, language:
             counts[sentence] = counts.get(sentence, 0) + 1
             if counts[sentence] >= _TIMES:
                 return f"{_TIMES} times: {sentence[:80]!r}"
-    data = response[-6000:].encode()
-    if len(data) < 200 or len(zlib.compress(data, 1)) > len(data) * 0.35:
+    tail = response[-6000:]
+    data = tail.encode("utf-8", "surrogatepass")
+    if len(data) > 1000 and len(zlib.compress(data, 1)) > len(data) * 0.45:
         return None
-    return _loop(response[-6000:])
+    return _loop(tail)
 
 
 def _loop(text: str) -> str | None:
@@ -158,7 +160,8 @@ _LEAKS = (
         r"^\s*(?:#{2,}\s*(?:instruction|input|response|system)s?\s*:?\s*$|(?:human|user|system)\s*:\s)", re.I | re.M
     ),
     re.compile(
-        r"\bsystem prompt\b|\byou are (?:a|an) (?:helpful|expert|AI|math\w*)\b[^.\n]{0,40}\b(?:assistant|tutor|solver|teacher|expert)\b",
+        r"\bsystem prompt\b|\byou are (?:a|an) (?:helpful|expert|AI|math\w*)\b[^.\n]{0,40}"
+        r"\b(?:assistant|tutor|solver|teacher|expert)\b",
         re.I,
     ),
     re.compile(
@@ -182,7 +185,7 @@ _LEAKS = (
 
 
 def prompt_leak(response: str, *, question: str, reference: str | None, language: str) -> str | None:
-    """Chat marks, instructions repeated as text, or words about an answer that was given (unless the question has them)."""
+    """Chat marks, instructions repeated as text, or talk of an answer that was given (those of the question pass)."""
     asked = question.lower()
     for pattern in _LEAKS:
         for match in pattern.finditer(response):
@@ -234,7 +237,7 @@ def answer_changed_after_box(response: str, *, question: str, reference: str | N
     """A box is taken back: another value is boxed after second thoughts, or stated as the answer after the last box."""
     text = re.split(r"</think(?:ing)?>", response)[-1]
     boxes = [(start, end, _value(text[start:end])) for start, end in _boxes(text)]
-    for (_, end, first), (start, _, second) in zip(boxes, boxes[1:], strict=False):
+    for (_, end, first), (start, _, second) in pairwise(boxes):
         if first != second and _SECOND_THOUGHT.search(text[end:start]):
             return f"boxed {first[:40]}, then {second[:40]}"
     if not boxes:
@@ -247,15 +250,16 @@ def answer_changed_after_box(response: str, *, question: str, reference: str | N
 
 
 def _boxes(text: str) -> list[tuple[int, int]]:
-    """Where each balanced box stands."""
-    out = []
-    for match in _BOX.finditer(text):
-        depth, at = 1, match.end()
-        while at < len(text) and depth:
-            depth += {"{": 1, "}": -1}.get(text[at], 0)
-            at += 1
-        if not depth:
-            out.append((match.start(), at))
+    """Where each balanced box stands that is in no other box."""
+    out: list[tuple[int, int]] = []
+    stack: list[int | None] = []
+    for brace in _BRACE.finditer(text):
+        if brace[0] != "}":
+            stack.append(brace.start() if len(brace[0]) > 1 else None)
+        elif stack and (start := stack.pop()) is not None:
+            while out and out[-1][0] > start:
+                out.pop()
+            out.append((start, brace.end()))
     return out
 
 

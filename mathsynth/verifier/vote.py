@@ -28,8 +28,8 @@ class Cluster:
 class Vote:
     """The outcome of a vote. `answer`, `share` and `margin` are None when no sample has an answer.
 
-    `share` is the winner's part of the samples that have an answer, `margin` how far it is ahead of the second by the same
-    measure (0: a tie, decided by the simpler form), both in [0, 1]. `clusters` come largest first.
+    `share` is the winner's part of the samples that have an answer, `margin` how far it is ahead of the second by the
+    same measure (0: a tie, decided by the simpler form), both in [0, 1]. `clusters` come largest first.
     """
 
     answer: str | None
@@ -43,8 +43,8 @@ class Vote:
 def vote(answers: Sequence[str | None], same: Same) -> Vote:
     """Count the answers by equivalence; the order of the samples does not matter.
 
-    Spellings are taken by votes, then by simplicity. One joins the largest cluster in which some form equals it and none is
-    known to differ (so `5`, equal to both `5 cm` and `5 m`, can't bind those two together).
+    Spellings are taken by votes, then by simplicity. One joins the largest cluster in which some form equals it and
+    none is known to differ (so `5`, equal to both `5 cm` and `5 m`, can't bind those two together).
     """
     counts = Counter(answer.strip() for answer in answers if answer and answer.strip())
     voters = sum(counts.values())
@@ -81,10 +81,10 @@ _FORMS = (
 
 
 def _simplicity(text: str) -> tuple[int, bool, Fraction, int, str]:
-    """Smaller is simpler: an integer, then a fraction, then a decimal, then the rest by its largest number and its length.
+    """Smaller is simpler: an integer, a fraction, a decimal, then the rest by its largest number and its length.
 
-    A fraction in lowest terms has smaller numbers than its multiples, as has 2√3 beside √12; an exact form comes before a
-    long decimal that rounds it.
+    A fraction in lowest terms has smaller numbers than its multiples, as has 2√3 beside √12; an exact form comes
+    before a long decimal that rounds it.
     """
     plain = text.strip("$ ")
     rank = next((i for i, form in enumerate(_FORMS) if form.fullmatch(plain)), len(_FORMS))

@@ -1,8 +1,8 @@
-"""Algebra that is provably wrong: a rewriting that can never hold, and a solution that does not solve the line before it.
+"""Algebra that is provably wrong: a rewriting that can never hold, a solution that does not solve the line before it.
 
-An equation with letters may be a condition (`2x + 3 = 3x + 5`), so most that are no identity stay unknown. Provable are: both
-sides differ by a constant, or only by a factor; a square multiplied out without its middle term; a rewriting that the words
-call one ("expanding", "factoring"); `2x = 14, so x = 8`.
+An equation with letters may be a condition (`2x + 3 = 3x + 5`), so most that are no identity stay unknown. Provable
+are: both sides differ by a constant, or only by a factor; a square multiplied out without its middle term; a rewriting
+that the words call one ("expanding", "factoring"); `2x = 14, so x = 8`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FILLER = re.compile(
 
 @dataclass(slots=True)
 class Condition:
-    """A linear equation in one letter: what solves it, where it stands, how many operators it was written with (`weight`), with how many decimal places."""
+    """A linear equation in one letter: what solves it, where it stands, how it was written (`weight`: operators)."""
 
     letter: str
     solution: Fraction
@@ -69,7 +69,7 @@ def never_holds(a: Expression, b: Expression, off: Value | None, text: str, star
     ):
         return False
     claimed = bool(_CLAIM.search(text[max(0, start - 80) : start]))
-    if off is not None and len(a.operators) > len(b.operators):
+    if off is not None and len(a.text) > len(b.text):
         return True
     if len(letters) == 1 and _only_a_factor(a, b, letters[0]):
         return True
@@ -89,7 +89,7 @@ def _speaks_of_conditions(text: str) -> bool:
 
 
 def _reworked(a: Expression) -> bool:
-    """Whether a side is more than a plain polynomial with each power once: there is something to multiply out or to collect."""
+    """Whether a side is more than a plain polynomial with each power once: there is something to do."""
     seen = [match[0] for match in re.finditer(r"[a-z](?:\^\d)?", a.text)]
     return bool(set(a.text) & set("(*/")) or len(seen) != len(set(seen))
 
@@ -110,7 +110,7 @@ def _at(side: Expression, letters: list[str], value: int, zero: str = "") -> Fra
 
 
 def _same_top(a: Expression, b: Expression, letters: list[str]) -> bool:
-    """Whether two polynomials agree in degree and leading term: far out their quotient is one, and they are no lines."""
+    """Whether two polynomials agree in degree and leading term: far out their quotient is one; no lines."""
     x, y, z = _at(a, letters, 10**9), _at(b, letters, 10**9), _at(a, letters, 2 * 10**9)
     if not x or not y or not z:
         return False

@@ -1,6 +1,6 @@
-"""Expressions of the step check: parsed from tokens, evaluated exactly with Fractions, irrational values with 50 digits.
+"""Expressions of the step check: parsed from tokens, evaluated exactly with Fractions, irrational ones to 50 digits.
 
-Nothing here raises for what it can't read: `parse` and `evaluate` return None. No sympy: a response takes a few milliseconds.
+Nothing here raises for what it can't read: `parse` and `evaluate` return None. No sympy: a response takes milliseconds.
 """
 
 from __future__ import annotations

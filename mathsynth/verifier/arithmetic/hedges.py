@@ -1,6 +1,6 @@
 """What the words around an equation say about it: asked, supposed, taken back, rounded, in another base, modulo n.
 
-Each function reads text only. They excuse: an equation that doesn't hold is reported as unknown where one of them applies.
+They read text only, and they excuse: an equation that doesn't hold is unknown where one of them applies.
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ _BASE = re.compile(
 )
 _SHAPE = re.compile(r"\b(?:triangle|height|area|parallelogram|trapezoid|prism|pyramid|perimeter)\b", re.I)
 _MODULO = re.compile(r"mod(?:ulo|ular|ulus)?\b\W{0,4}(\d*)", re.I)
-_LABELS = frozenset(
-    "day week month year step term level box person row column case round group part side angle figure stage house "
-    "team worker train car problem question player bag store item option class grade room page line equation leg night bin "
-    "jar tank pile machine child method test exam game lap stop floor shelf digit position way example solution tip "
-    "chapter section lesson quiz roll die spinner urn pool pipe plan choice try attempt phase trial runner student".split()
+_LABELS = re.compile(
+    r"(?:day|week|month|year|step|term|level|box|person|row|column|case|round|group|part|side|angle|figure|stage|house|"
+    r"team|worker|train|car|problem|question|player|bag|store|item|option|class|grade|room|page|line|equation|leg|"
+    r"night|bin|jar|tank|pile|machine|child|method|test|exam|game|lap|stop|floor|shelf|digit|position|way|example|"
+    r"solution|tip|chapter|section|lesson|quiz|roll|die|spinner|urn|pool|pipe|plan|choice|try|attempt|phase|trial|"
+    r"runner|student|#)",
+    re.I,
 )
 _REDEFINED = re.compile(r"(?<![\w.])([a-z])\s*(\*|\\ast|\\star|∗|\\cdot|·|@|#|\\circ)\s*([a-z])\s*=([^.\n$]*)")
 
@@ -76,7 +78,7 @@ def taken_back(text: str, end: int) -> bool:
     if re.match(r"[^.\n]{0,25}\?|\W{0,4}(?:≠|\\neq?\b)", tail):
         return True
     match = _TAKEN_BACK.search(tail)
-    return bool(match) and "\n\n" not in tail[: match.start()]
+    return match is not None and "\n\n" not in tail[: match.start()]
 
 
 def has_remainder(text: str, end: int) -> bool:
@@ -99,7 +101,7 @@ def speaks_of_rounding(text: str) -> bool:
 
 
 def another_kind(text: str, end: int, *, said: bool) -> bool:
-    """Whether what follows the right side makes it more than its number: `1 hour 15 minutes`; after "is" also `3 more than`, `2 of`."""
+    """Whether what follows makes it more than its number: `1 hour 15 minutes`; if said with "is" also `3 more than`."""
     tail = text[end : end + 40]
     compound = _COMPOUND.match(tail)
     if compound and compound[1].lower() in UNITS and (compound[2] is None or compound[2].lower() in UNITS):
@@ -134,4 +136,4 @@ def other_arithmetic(text: str) -> bool:
 def label_before(word: str, first: Fraction, operator: str) -> bool:
     """Whether a word numbers what follows it: `Day 1`, `box 2`; not `5 * 7` after "number"."""
     numbers = first.denominator == 1 and 0 <= first <= 100 and (word[:1].isupper() or operator in ("+", "-"))
-    return numbers and (word.lower() in _LABELS or word == "#")
+    return numbers and bool(_LABELS.fullmatch(word))

@@ -63,7 +63,7 @@ def _judge(a: Expression, b: Expression, approximate: bool, rounded: set[Fractio
         return Judgement("unknown")
     if same(x, y):
         return Judgement("true")
-    if _near(a, b, x, y, approximate, rounded) or _near(b, a, y, x, approximate, rounded):
+    if _near(a, b, x, y, approximate, rounded) or _near(b, a, y, x, approximate, rounded, turned=True):
         return Judgement("true", exact=False)
     if any(number.scale != 1 for number in a.numbers + b.numbers):
         x2, y2 = evaluate(a.tree, scaled=True), evaluate(b.tree, scaled=True)
@@ -140,20 +140,22 @@ def _step(number: Number, expression: Expression, loose: bool) -> Fraction:
     return step / 100 if percent else step
 
 
-def _near(a: Expression, b: Expression, x: Value, y: Value, approximate: bool, rounded: set[Fraction]) -> bool:
+def _near(
+    a: Expression, b: Expression, x: Value, y: Value, approximate: bool, rounded: set[Fraction], *, turned: bool = False
+) -> bool:
     """Whether b states a's value as an approximation (ten places and more are a float that was printed).
 
-    A plain decimal may be rounded or cut in its last place. Literals that the text uses as roundings carry half a unit of
-    their last place through the calculation. An irrational or non-terminating value has no exact decimal, so decimals on the
-    other side count as roundings too.
+    A plain decimal may be rounded or cut in its last place. Literals that the text uses as roundings carry half a unit
+    of their last place through the calculation. An irrational or non-terminating value has no exact decimal, so
+    decimals that b calculates with count as roundings too (not if `turned`, where b was written first).
     """
     irrational = not isinstance(x, Fraction)
     inexact = irrational or not _terminates(x)
-    slack = _carried(a, x, rounded, everything=False) + _carried(b, y, rounded, everything=inexact)
+    slack = _carried(a, x, rounded, everything=False) + _carried(b, y, rounded, everything=inexact and not turned)
     off, target = _size(difference(x, y)), b.plain
     mantissa, power = b.scientific
     if mantissa is not None:
-        return off <= Fraction(power) / 10**mantissa.places / 2 + slack
+        return bool(off <= Fraction(power) / 10**mantissa.places / 2 + slack)
     if target is None:
         if slack:
             return off <= slack
@@ -182,7 +184,8 @@ def _carried(side: Expression, value: Value, rounded: set[Fraction], everything:
     for number in side.numbers[:8]:
         if side.plain is number:
             continue
-        if number.places and (everything or number.cut or number.places >= 4 or number.value in rounded):
+        fine = everything and abs(number.value) * 10**number.places >= 25
+        if number.places and (fine or number.cut or number.places >= 4 or number.value in rounded):
             half = Fraction(1, 2 * 10**number.places)
         elif number.value in rounded:
             half = Fraction(1, 2)

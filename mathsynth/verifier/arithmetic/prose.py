@@ -1,7 +1,7 @@
 """The tokens of the arithmetic that is written in prose or LaTeX, each with its place in the text.
 
-For the step check: numbers in all their spellings, operators and relations as signs or words, brackets, letters; what is not
-arithmetic comes out as words, breaks and walls (a wall poisons the expression that it stands in). It judges nothing.
+For the step check: numbers in all their spellings, operators and relations as signs or words, brackets, letters. What
+is not arithmetic comes out as words, breaks and walls (a wall poisons the expression that it stands in).
 """
 
 from __future__ import annotations
@@ -33,17 +33,20 @@ for _kind, _names in {
 UNITS: Mapping[str, tuple[str, Fraction]] = _UNITS
 """Unit word -> (dimension, size in its smallest unit): used only to excuse a mismatch, never to invent one."""
 
-_SMALL = (
+_SMALL = re.findall(
+    r"\w+",
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "eighteen nineteen",
+)
+_TENS = re.findall(r"\w+", "twenty thirty forty fifty sixty seventy eighty ninety")
 NUMBER_WORDS = {word: i for i, word in enumerate(_SMALL)} | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
 NUMBER_WORDS |= {f"{ten}-{one}": NUMBER_WORDS[ten] + NUMBER_WORDS[one] for ten in _TENS for one in _SMALL[1:10]}
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
 _TIMES = {"twice": 2, "double": 2, "triple": 3, "thrice": 3}
 _VULGAR = dict(
-    zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8".split(), strict=True)
+    re.findall(
+        r"(\S)=(\S+)", "½=1/2 ⅓=1/3 ⅔=2/3 ¼=1/4 ¾=3/4 ⅕=1/5 ⅖=2/5 ⅗=3/5 ⅘=4/5 ⅙=1/6 ⅚=5/6 ⅛=1/8 ⅜=3/8 ⅝=5/8 ⅞=7/8"
+    )
 )
 _SUPERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _UNIT_LETTERS = "mghsLlNJWVKC"
@@ -96,7 +99,8 @@ _LEX = re.compile(
   | (?P<frac>\\[dtc]?frac\b)
   | (?P<root>\\sqrt\s*(?:\[\d\])?|√|∛|\bsqrt(?=\s*\()|(?:the\s+)?square\s+root\s+of\b)
   | (?P<binom>\\[dt]?binom\b)
-  | (?P<break2>\\(?:begin|end|tag|label|hspace|vspace|underset|overset|xrightarrow)\s*\*?\{[^{}]{0,100}\}(?:\{[^{}]{0,100}\})?
+  | (?P<break2>\\(?:begin|end|tag|label|hspace|vspace|underset|overset|xrightarrow)
+        \s*\*?\{[^{}]{0,100}\}(?:\{[^{}]{0,100}\})?
         |\\q?quad\b|\\[{}]|=>|⇒|⟹|→|->|∴|⇔
         |\\(?:implies|Rightarrow|Longrightarrow|to|rightarrow|longrightarrow|iff|Leftrightarrow|therefore|because)\b)
   | (?P<times>\\times\b|\\cdot\b|\\ast\b|[×·⋅∙∗✕＊])
@@ -117,10 +121,12 @@ _LEX = re.compile(
   | (?P<fact>(?<=[\d)])!)
   | (?P<open>[(\[{])
   | (?P<close>[)\]}])
-  | (?P<wordop>\b(?:plus|added\s+to|minus|times(?!\s+(?:as|more|the|a|larger|bigger|that|this|what|its|his|her|older)\b)|multiplied\s+by|divided\s+by|to\s+the\s+power\s+of
+  | (?P<wordop>\b(?:plus|added\s+to|minus|times(?!\s+(?:as|more|the|a|larger|bigger|that|this|what|its|his|her|older)\b)
+        |multiplied\s+by|divided\s+by|to\s+the\s+power\s+of
         |raised\s+to(?:\s+the\s+power\s+of)?)\b|加上?(?=\s*\d)|减去?(?=\s*\d)|乘以?(?=\s*\d)|除以(?=\s*\d))
   | (?P<wordpow>\b(?:squared|cubed)\b)
-  | (?P<of>\bof\s+(?:(?:the|remaining|total|original|initial|his|her|their|its|those|these|all|first|other|a|that)\s+){0,3}
+  | (?P<of>\bof\s+(?:(?:the|remaining|total|original|initial|his|her|their|its|those|these|all|first|other|a|that)
+        \s+){0,3}
         (?=\\?[$(€£\d]|\\\(|(?i:__NUMBERS__)\b))
   | (?P<part>(?i:\b(?:(?:a|an|one|two|three|four|five|seven)[\s-])?
         (?:half|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?))(?=\s+of\b))
@@ -136,7 +142,9 @@ _LEX = re.compile(
     re.VERBOSE,
 )
 _CLOSED_MATH = re.compile(r"[\w)}\]]\s?\$(?!\d)|\\\$")
-_FUNCTIONS = frozenset("log ln sin cos tan cot sec csc gcd lcm mod max min floor ceil abs modulo lg exp det".split())
+_FUNCTIONS = re.compile(
+    r"(?:log|ln|sin|cos|tan|cot|sec|csc|gcd|lcm|mod|max|min|floor|ceil|abs|modulo|lg|exp|det)", re.I
+)
 _WORD_OPS = {"plus": "+", "added": "+", "加": "+", "minus": "-", "减": "-", "times": "*", "multiplied": "*", "乘": "*"}
 _ENDS = frozenset(("num", "var", ")", "pct", "sup", "fact", "word"))
 _SYMBOLS = {"＋": "+", "−": "-", "–": "-", "－": "-"}
@@ -261,9 +269,11 @@ def _emit(out: list[Token], kind: str, piece: str, match: re.Match[str], text: s
         add(*_letter(out, kind, piece, text, end))
     elif kind == "word":
         before = text[start - 1 : start]
-        if piece.lower() in _FUNCTIONS or (text[end : end + 1] == "(" and piece.lower() not in UNITS):
-            add("wall", piece)
-        elif before.isdigit() and piece.isascii() and len(piece) <= 3 and piece.lower() not in UNITS:
+        if (
+            _FUNCTIONS.fullmatch(piece)
+            or (text[end : end + 1] == "(" and piece.lower() not in UNITS)
+            or (before.isdigit() and piece.isascii() and len(piece) <= 3 and piece.lower() not in UNITS)
+        ):
             add("wall", piece)
         else:
             add("word", piece)
@@ -273,11 +283,7 @@ def _emit(out: list[Token], kind: str, piece: str, match: re.Match[str], text: s
         add(")", piece)
     elif kind in ("clock", "choose"):
         add("wall", piece)
-    elif kind == "ordinal":
-        add("break", piece)
-    elif kind == "other":
-        add("break", piece)
-    elif kind == "break2":
+    elif kind == "ordinal" or kind == "other" or kind == "break2":
         add("break", piece)
     else:
         add(kind, piece)

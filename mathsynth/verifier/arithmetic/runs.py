@@ -1,22 +1,24 @@
-"""Which tokens belong together: the stretches that hold a relation, without the unit words between number and operator."""
+"""Which tokens belong together: stretches that hold a relation, without the unit words between number and operator."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mathsynth.verifier.arithmetic.prose import UNITS, Token
 
-_STOP = frozenset(
-    "and or so is are was were then if when because since that which but to with for at on from as where while who whose "
-    "she he they we you i it this there these those the let thus hence therefore giving gives get equals after before have has "
-    "had by into than not costs cost".split()
+_STOP = re.compile(
+    r"(?:and|or|so|is|are|was|were|then|if|when|because|since|that|which|but|to|with|for|at|on|from|as|where|while|"
+    r"who|whose|she|he|they|we|you|i|it|this|there|these|those|the|let|thus|hence|therefore|giving|gives|get|"
+    r"equals|after|before|have|has|had|by|into|than|not|costs|cost)",
+    re.I,
 )
 
 
 @dataclass(slots=True)
 class Run:
-    """Tokens that stand together, with what stands before and after them; `dangling`: an operator ends what is before."""
+    """Tokens that stand together, what stands before and after them, and whether an operator dangles before them."""
 
     tokens: list[Token]
     before: Token | None
@@ -47,9 +49,9 @@ def with_units(tokens: list[Token]) -> list[Token]:
                     token.number.dimension, token.number.scale = UNITS[word.lower()]
                     break
         after = tokens[stop] if stop < len(tokens) else None
-        if after is not None and after.kind in ("op", "rel", "weak", ")"):
+        if after is not None and after.kind == "nl" and stop + 1 < len(tokens) and tokens[stop + 1].kind == "rel":
             at = stop
-        elif after is not None and after.kind == "nl" and stop + 1 < len(tokens) and tokens[stop + 1].kind == "rel":
+        if after is not None and after.kind in ("op", "rel", "weak", ")"):
             at = stop
     return out
 
@@ -59,7 +61,7 @@ def _unit_run(tokens: list[Token], at: int) -> int:
     start, words = at, 0
     while at < len(tokens) and words < 6:
         token = tokens[at]
-        if token.kind == "word" and (token.text.lower() not in _STOP):
+        if token.kind == "word" and not _STOP.fullmatch(token.text):
             words += 1
             at += 1
         elif token.kind == "op" and token.text == "/" and at + 1 < len(tokens) and tokens[at + 1].kind == "word":

@@ -1,6 +1,6 @@
-"""Calculations said with the verb or the noun first: "the product of 12 and 15 is 180", "subtracting 38 from 95 gives 57".
+"""Calculations said verb or noun first: "the product of 12 and 15 is 180", "subtracting 38 from 95 gives 57".
 
-Gives tokens in the order of a written equation, for the same judgement; `equations` reads everything that is written in order.
+Gives tokens in the order of a written equation, for the same judgement; what is written in order is not read here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from mathsynth.verifier.arithmetic.prose import NUMBER_WORDS, Token, lex
 
-_NUMBER = rf"\\?\$?(?:\d+(?:,\d{3})*(?:\.\d+)?(?![\d/^]|\.\d|,\d)|(?:{'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})\b)%?"
+_WORDS = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
+_NUMBER = rf"\\?\$?(?:\d+(?:,\d{3})*(?:\.\d+)?(?![\d/^]|\.\d|,\d)|(?:{_WORDS})\b)%?"
 _UNIT = r"(?:\s+(?!(?:and|or|to|from|by|with|is|are|gives|we)\b)[a-z]+)?"
 _RESULT = (
     r"\$?,?\s+(?:which\s+|that\s+|this\s+|it\s+)?(?:is|are|equals|is\s+equal\s+to|gives|gives\s+us|yields|leaves|makes|=|we\s+get|we\s+have|"
