@@ -36,6 +36,7 @@ app.add_typer(recipe_app, name="recipe", no_args_is_help=True)
 
 Sets = Annotated[list[str], typer.Option("--set", metavar="stage.key=value", help="Override one key; repeatable.")]
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships.")]
+Ins = Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
 
 
@@ -243,10 +244,8 @@ def _add_stage_commands(invoked: list[str]) -> None:
 
 
 def _stage_command(name: str) -> Any:
-    reads = "Files, folders, data sets." if name == "input" else "Shards, step directories, or - (stdin)."
-
     def command(
-        inputs: Annotated[list[str], typer.Argument(metavar="IN...", help=reads)] = [],  # noqa: B006
+        inputs: Ins = [],  # noqa: B006
         *,
         output: Annotated[
             str, typer.Option("-o", "--output", metavar="OUT", help="A directory, a .jsonl[.zst] file, or - (stdout).")

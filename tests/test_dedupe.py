@@ -159,6 +159,15 @@ def test_seed_is_kept_before_its_rewrites(ctx: Context) -> None:
     assert [row.id for row in kept] == ["z"]
 
 
+def test_a_rewrite_is_compared_with_its_seed_by_text_alone_unless_asked_otherwise(ctx: Context) -> None:
+    seed = problem(APPLES.format(9, 8, 5), "12", "z")
+    rewrite = problem(RETOLD.format(9, 8, 5), "12", "a", parents=("z",), method="rephrase")
+    stranger = problem(RETOLD.format(9, 8, 5), "12", "b")
+    assert reasons([seed, rewrite], ctx) == []
+    assert reasons([seed, rewrite], ctx, rewrites="near") == ["near_question"]
+    assert reasons([seed, stranger], ctx) == ["near_question"]
+
+
 def test_no_chains_only_kept_rows_are_repeated(ctx: Context) -> None:
     sentence = "the small red hen eats corn in the old barn by 11 or 12 or 13 doors"
     words = sentence.split()
@@ -269,7 +278,7 @@ def test_solutions_of_a_repeated_question_go_with_it(ctx: Context) -> None:
         solution("We get 12.", 0, of="p1", question=one, answer="12"),
         solution("It must be 12.", 1, of="p2", question=other, answer="12", parents=("p1",), method="rephrase"),
     ]
-    kept, dropped = split(rows, ctx)
+    kept, dropped = split(rows, ctx, rewrites="near")
     assert kept == [rows[1]]
     assert [(row.reason, row.row["meta"]["dup_of"]) for row in dropped] == [("near_question", "p1")] * 2
     assert reasons(rows, ctx, problems="off") == []

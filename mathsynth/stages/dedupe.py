@@ -50,6 +50,8 @@ class Config(StageConfig):
     """Questions: equal texts and near duplicates, equal texts alone, or don't look."""
     solutions: Literal["equations", "exact", "off"] = "equations"
     """Solutions of one problem: equal texts and equal lists of equations, equal texts alone, or don't look."""
+    rewrites: Literal["exact", "near"] = "exact"
+    """A seed and what was made of it are meant to be alike: compare them with each other by text alone, or as all are."""
     conflicts: Literal["drop", "keep"] = "drop"
     """Equal questions with different answers: drop all but the one better sourced answer, or keep one row an answer."""
     numbers: Literal["strict", "ignore"] = "strict"
@@ -76,9 +78,10 @@ class Repeat(NamedTuple):
 
 
 class Question(msgspec.Struct, array_like=True, frozen=True):
-    """What is looked at again of a question. `rank` is lower for seeds and for known answers."""
+    """What is looked at again of a question. `rank` is lower for seeds and for known answers, `family` is its seed."""
 
     id: str
+    family: str
     rank: int
     answer: str | None
     trust: int
@@ -172,7 +175,7 @@ def _fill(table: Table, records: Iterable[Problem | Solution], config: Config) -
 
 def _add_question(table: Table, id_: str, record: Problem | Solution, config: Config) -> None:
     if config.problems == "off":
-        table.questions.append(_encode(Question(id_, 0, record.answer, 0, 0, b"")))
+        table.questions.append(_encode(Question(id_, "", 0, record.answer, 0, 0, b"")))
         return
     strict = config.numbers == "strict"
     drawn = sketch(record.question, last_words=config.last_words, ignore_numbers=not strict)
@@ -185,6 +188,7 @@ def _add_question(table: Table, id_: str, record: Problem | Solution, config: Co
         _encode(
             Question(
                 id=id_,
+                family=record.parents[0] if record.parents else id_,
                 rank=2 * made + (record.answer is None),
                 answer=record.answer,
                 trust=TRUST.get(record.answer_source or "", 1),
@@ -276,9 +280,12 @@ def _near(table: Table, config: Config, agree: Same, found: dict[int, Repeat]) -
     bag = lru_cache(maxsize=8192)(lambda number: words(question(number).words))
     runs = lru_cache(maxsize=8192)(lambda number: shingles(question(number).words, masked=masked))
 
+    def kin(one: int, other: int) -> bool:
+        return config.rewrites == "exact" and question(one).family == question(other).family
+
     def strictly_alike(one: int, other: int) -> float:
         likeness = jaccard(runs(one), runs(other))
-        if likeness < config.strict_jaccard:
+        if likeness < config.strict_jaccard or kin(one, other):
             return 0.0
         answer, kept_answer = question(one).answer, question(other).answer
         unknown = masked or answer is None or kept_answer is None
@@ -286,7 +293,7 @@ def _near(table: Table, config: Config, agree: Same, found: dict[int, Repeat]) -
 
     def loosely_alike(one: int, other: int) -> float:
         likeness = jaccard(bag(one), bag(other))
-        if likeness < config.jaccard:
+        if likeness < config.jaccard or kin(one, other):
             return 0.0
         if question(one).numbers >= config.min_numbers:
             return likeness
