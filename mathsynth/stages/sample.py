@@ -229,10 +229,10 @@ def _settle(
         for number, sample in counted.items():
             if sample.verdict is not None and number not in kept and _outcome(sample) != "correct":
                 rejected.write(to_line(_solution(problem, number, sample, difficulty, config, ctx)))
-    errors = [sample.error for sample in counted.values() if sample.error]
-    if errors and len(errors) == len(counted):
-        yield ctx.failed(problem, "model", errors[-1])
-    elif reason:
+    for number, sample in counted.items():
+        if sample.error:
+            yield ctx.failed(problem, "model", f"sample {number}: {sample.error}")
+    if reason and any(sample.verdict for sample in counted.values()):
         yield ctx.dropped(problem, reason, detail)
 
 
