@@ -35,7 +35,7 @@ NATURAL = [
     "The parts give (a) $2 + 3 = \\boxed{5}$ and (b) $2 \\cdot 3 = \\boxed{6}$. Check: 5 + 6 = 11.",
     "No: 2 does not satisfy the condition.\n" * 4 + "But $7 - 3 = 4$ does. \\boxed{4}",
     "2 \\cdot 2 \\cdot 2 \\cdot 2 \\cdot 2 \\cdot 2 \\cdot 2 \\cdot 2 \\cdot 2 \\cdot 2 = 1024, so \\boxed{1024}",
-    "\\begin{pmatrix} 0 & 0 & 0 & 0 & 0 & 0 & 0 & 0 \\\\ 0 & 0 & 0 & 0 & 0 & 0 & 0 & 0 \\end{pmatrix} has rank 0 = 4 - 4",
+    "\\begin{pmatrix} 0 & 0 & 0 & 0 & 0 & 0 \\\\ 0 & 0 & 0 & 0 & 0 & 0 \\end{pmatrix} has rank 0 = 4 - 4",
     "Let α and β be the roots. Then α + β = 5 and αβ = 6, so α² + β² = 25 - 12 = 13.",
     "The expected value is 3 · 1/2 + 5 · 1/2 = 4. The given answer choices contain 4, so the answer is \\boxed{B}.",
     "First I get 5, but wait, I forgot the 2: 5 + 2 = 7, so the answer is \\boxed{7}. Indeed 7 - 2 = 5.",

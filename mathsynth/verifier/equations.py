@@ -203,49 +203,56 @@ def _weak_holds(sides: list[_Side], at: int, a: Expression, b: Expression) -> bo
 
 
 def _excused(run: Run, text: str, sides: list[_Side], at: int, a: Expression, b: Expression) -> bool:
-    """Whether a false link may be a fragment of something true: labels, ranges, running totals, loose percents."""
-    left, right = sides[at], sides[at + 1]
-    before = run.before if at == 0 else None
+    """Whether a false link may be a fragment of something true."""
+    if at == 0 and run.before is not None and _begins_elsewhere(run.before, sides[0], sides[1], text, a):
+        return True
+    return _loosely_written(text, sides[at], sides[at + 1], a, b) or _counts_from_elsewhere(run, text, sides[at], at)
+
+
+def _begins_elsewhere(before: Token, left: _Side, right: _Side, text: str, a: Expression) -> bool:
+    """Whether what stands before a left side belongs to it: a label (`Day 1 + 3`), a name (`cost of 5 =`), a bracket."""
+    start, word = left.tokens[0].start, before.text
     bare = not a.operators.replace("~", "")
-    word = before.text if before is not None else ""
-    x, y = evaluate(a.tree), evaluate(b.tree)
-    if at == 0 and before is not None:
-        first = left.tokens[0].number
-        if before.kind in ("word", "break") and first and hedges.label_before(word, first.value, a.operators[:1]):
-            return True
-        if word == "than" or (
-            word == "by"
-            and re.search(
-                r"(?:multipl|divid)\w+\s+by\W*$", text[max(0, left.tokens[0].start - 40) : left.tokens[0].start]
-            )
-        ):
-            return True
-        if right.weak and (word in ("to", "from", "of", "and") or before.kind == "num"):
-            return True
-        if bare and (word == "," or before.kind == "num" or (before.kind == "word" and not _OPENERS.fullmatch(word))):
-            return True
-        if before.kind in (")", "wall") or (before.text == "|" and not left.tokens[0].space):
-            return True
-    if bare and a.numbers and (a.numbers[0].unit or a.numbers[0].money):
+    first = left.tokens[0].number
+    if before.kind in ("word", "break") and first and hedges.label_before(word, first.value, a.operators[:1]):
         return True
-    if x is None or y is None:
-        return True
-    if right.tokens[0].number is not None and right.tokens[0].number.value == x and len(right.tokens) > 1:
-        return True
-    if set(a.operators) <= {"%", "~"} and a.operators and (_loose_percent(b) or a.numbers[0].unit):
-        return True
-    if (
-        a.operators == "/"
-        and len(a.numbers) == 2
-        and 0 < x < 1
-        and (y.__class__ is Fraction and (y.denominator == 1 or b.numbers[0].unit))
+    if word == "than" or (
+        word == "by" and re.search(r"(?:multipl|divid)\w+\s+by\W*$", text[max(0, start - 40) : start])
     ):
         return True
-    if a.operators == "-" and x < 0 < y and not left.tokens[-1].space and len(left.tokens) == 3:
+    if right.weak and (word in ("to", "from", "of", "and") or before.kind == "num"):
         return True
-    if "/" in a.operators and b.plain is not None and y == int(y) and abs(difference(x, y)) < 1:
-        return hedges.speaks_of_rounding(text[max(0, left.tokens[0].start - 150) : right.tokens[-1].end + 150])
-    return _counts_from_elsewhere(run, text, left, at)
+    if bare and (word == "," or before.kind == "num" or (before.kind == "word" and not _OPENERS.fullmatch(word))):
+        return True
+    return before.kind == "wall" or word == "}" or (word in ("|", ")") and not left.tokens[0].space)
+
+
+def _loosely_written(text: str, left: _Side, right: _Side, a: Expression, b: Expression) -> bool:
+    """Whether people write it although it doesn't hold: running totals, `20% = $10`, `1/4 = 5 pupils`, ranges."""
+    start, end = left.tokens[0].start, right.tokens[-1].end
+    x, y = evaluate(a.tree), evaluate(b.tree)
+    if x is None or y is None or _runs_on(right, x):
+        return True
+    if "*" in text[start : left.tokens[-1].end] and b.plain is None and hedges.defines_operation(text):
+        return True
+    operators, first = a.operators.replace("~", ""), a.numbers[0] if a.numbers else None
+    if not operators:
+        return first is not None and bool(first.unit or first.money)
+    if first is not None and operators == "%":
+        return _loose_percent(b) or bool(first.unit)
+    if operators == "/" and len(a.numbers) == 2 and isinstance(y, Fraction) and abs(x * 2 - 1) < 1:
+        return y.denominator == 1 or any(number.unit for number in b.numbers[:1])
+    if operators == "-" and x < 0 < y and not left.tokens[-1].space and len(left.tokens) == 3:
+        return True
+    if "/" in operators and b.plain is not None and isinstance(y, Fraction) and y.denominator == 1:
+        return abs(difference(x, y)) < 1 and hedges.speaks_of_rounding(text[max(0, start - 150) : end + 150])
+    return False
+
+
+def _runs_on(right: _Side, value: Value) -> bool:
+    """Whether a right side goes on from the left one's value: `3 + 4 = 7 + 5 = 12`."""
+    first = right.tokens[0].number
+    return first is not None and first.value == value and len(right.tokens) > 1
 
 
 def _loose_percent(b: Expression) -> bool:

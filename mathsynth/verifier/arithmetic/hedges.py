@@ -133,6 +133,12 @@ def other_arithmetic(text: str) -> bool:
     )
 
 
+@lru_cache(maxsize=8)
+def defines_operation(text: str) -> bool:
+    """Whether the text uses an operation of its own, perhaps one that only the question spells out."""
+    return bool(re.search(r"\b(?:definitions?|defined|(?<!order of )operations?)\b", text, re.I))
+
+
 def label_before(word: str, first: Fraction, operator: str) -> bool:
     """Whether a word numbers what follows it: `Day 1`, `box 2`; not `5 * 7` after "number"."""
     numbers = first.denominator == 1 and 0 <= first <= 100 and (word[:1].isupper() or operator in ("+", "-"))

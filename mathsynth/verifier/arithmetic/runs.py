@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ _STOP = re.compile(
     r"equals|after|before|have|has|had|by|into|than|not|costs|cost)",
     re.I,
 )
+
+
+_MARKERS = "|→⇒⇔⟹←↔✓✔✗✅❌➡➔►▶▪■●◦☑∴∵<>≤≥≠"
 
 
 @dataclass(slots=True)
@@ -95,9 +99,16 @@ def runs(tokens: list[Token]) -> Iterator[Run]:
             start = at + 1 if at < len(tokens) and cuts[at] == "drop" else at
 
 
+def _is_sign(text: str) -> bool:
+    """Whether a character may be an operator that we don't know (`5 ⋆ 3`), and no punctuation, bullet or arrow."""
+    return text in "#@?" or (len(text) == 1 and unicodedata.category(text) in ("Sm", "So") and text not in _MARKERS)
+
+
 def _dangles(tokens: list[Token], start: int) -> bool:
-    """Whether the words before `start` end an unfinished expression: `6 × height 4`, or a quantity: `2 ft 5 in`."""
+    """Whether what stands before `start` is unfinished: an unknown sign, `6 × height 4`, the quantity `2 ft 5 in`."""
     at = start - 1
+    if at >= 0 and tokens[at].kind == "break" and _is_sign(tokens[at].text):
+        return True
     word = tokens[at].text.lower() if at > 0 and tokens[at].kind == "word" else ""
     if word in UNITS and word != "in" and tokens[at - 1].kind == "num":
         return True
