@@ -144,7 +144,9 @@ def gold(
         if fault:
             faults += 1
             typer.echo(f"{where}: {fault}")
-    say(f"{count} problems, {faults} of them can't be used as they are" if faults else f"{count} problems, all gradable")
+    say(
+        f"{count} problems, {faults} of them can't be used as they are" if faults else f"{count} problems, all gradable"
+    )
     raise typer.Exit(1 if faults or not count else 0)
 
 
@@ -275,8 +277,8 @@ def _recipe(given: str, sets: list[str], limit: int | None = None) -> Recipe:
 
 def _options(**chosen: Any) -> Options:
     """Options with the bar, messages on stderr, and SIGTERM meaning: finish what is under way, then stop."""
-    from mathsynth.context import Stop
     from mathsynth.commands.display import Bar
+    from mathsynth.context import Stop
     from mathsynth.pipeline import Options
 
     stop, bar = Stop(), Bar()

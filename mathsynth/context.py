@@ -79,7 +79,7 @@ class Context:
         stop: Stop | None = None,
         watch: Callable[[str, Request, Reply], None] | None = None,
     ) -> None:
-        """`directory` is the stage's own, `replies` the folder of its journal, `base` what relative paths start from."""
+        """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from."""
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect

@@ -2,7 +2,7 @@
 
 `replies/<step>/00000.jsonl …`, append-only. A reply is one `os.write` of one line, so `kill -9` loses only requests
 in flight; `fdatasync` every 100 replies or second bounds what a power cut can take. Opening repairs: a torn last line
-is cut off and its request asked again. When the stage is done the files are packed to `.jsonl.zst`; opening them again unpacks.
+is cut off and its request asked again. When the stage is done the files are packed to `.jsonl.zst`; opening unpacks.
 One writer a file; the folder's name has no config hash, so a changed config finds old replies. Method and
 measurements: data_io.md section 5.
 """

@@ -87,9 +87,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             else:
                 ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
                 records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
-                manifest = local.run_step(
-                    step, records, directory, ctx, before.counts.kept if before else None
-                )
+                manifest = local.run_step(step, records, directory, ctx, before.counts.kept if before else None)
             _refuse_mass_failure(recipe, step, directory, manifest)
             source = directory
         report = write_report(run)
@@ -98,9 +96,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         return report
 
 
-def run_stage(
-    recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options
-) -> Manifest:
+def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options) -> Manifest:
     """One step as a command: from records into a stage directory that holds its own journal."""
     with hold(directory):
         manifest = read_manifest(directory)

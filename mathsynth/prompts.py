@@ -58,9 +58,7 @@ class Prompt:
             raise UsageError(f"{self.path}: expected `## system`, `## user`, `## assistant` headings, `## user` last")
         environment = SandboxedEnvironment(undefined=StrictUndefined)
         try:
-            return [
-                (role, environment.from_string(text)) for role, text in zip(parts[::2], parts[1::2], strict=True)
-            ]
+            return [(role, environment.from_string(text)) for role, text in zip(parts[::2], parts[1::2], strict=True)]
         except TemplateSyntaxError as error:
             raise UsageError(f"{self.path}: {error.message} (template line {error.lineno})") from None
 

@@ -19,8 +19,29 @@ MAX_GROWTH = 6
 _WORDS = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[a-z]+", re.IGNORECASE)
@@ -70,7 +91,7 @@ def same_text(one: str, other: str) -> bool:
 
 
 def numbers(text: str) -> Counter[Fraction]:
-    """The numbers of a text, written in digits or (up to a hundred) in words. "one" is left out: it is a pronoun too."""
+    """The numbers of a text, in digits or (up to a hundred) in words. "one" is left out: it is a pronoun too."""
     found: Counter[Fraction] = Counter()
     for token in _NUMBER.findall(text):
         if token[0].isdigit():

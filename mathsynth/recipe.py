@@ -275,8 +275,7 @@ def _usable() -> list[str]:
 def shipped_recipes() -> list[tuple[str, str]]:
     """(name, description) of the recipes that ship."""
     return [
-        (path.stem, str(load(path).data.get("description", "")))
-        for path in sorted(folder("recipes").glob("*.yaml"))
+        (path.stem, str(load(path).data.get("description", ""))) for path in sorted(folder("recipes").glob("*.yaml"))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Where the recipes and the data that come with mathsynth are: inside the installed package, or beside it in a checkout."""
+"""Where the recipes and data that come with mathsynth are: inside the installed package, or beside it in a checkout."""
 
 from __future__ import annotations
 

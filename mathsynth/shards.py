@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 import orjson
 import xxhash
@@ -140,7 +140,7 @@ def _open_binary(path: Path) -> IO[bytes]:
         try:
             from isal import igzip
 
-            return igzip.open(path, "rb")  # type: ignore[no-any-return]
+            return cast("IO[bytes]", igzip.open(path, "rb"))  # type: ignore[no-untyped-call]
         except ImportError:
             return gzip.open(path, "rb")  # type: ignore[return-value]
     if path.suffix == ".zst":

@@ -135,9 +135,7 @@ def test_failed_and_undecided_samples_use_up_trials_but_are_no_failure_of_the_mo
     seed=st.integers(0, 5),
 )
 def test_every_problem_ends_and_no_cap_is_passed(policy, k, cap, pilot, rates, slots, seed):
-    finished, issued, allocator = simulate(
-        policy, k, rates, slots=slots, seed=seed, max_trials=cap, pilot=pilot
-    )
+    finished, issued, allocator = simulate(policy, k, rates, slots=slots, seed=seed, max_trials=cap, pilot=pilot)
     assert sorted(finished) == list(range(len(rates)))
     assert allocator.open == 0
     limit = k if policy == "fixed" else cap

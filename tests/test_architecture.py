@@ -163,6 +163,8 @@ def test_help_answers_soon():
     times = []
     for _ in range(3):
         before = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "mathsynth", "sample", "--help"], capture_output=True, cwd=ROOT, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "mathsynth", "sample", "--help"], capture_output=True, cwd=ROOT, check=True
+        )
         times.append(time.perf_counter() - before)
     assert min(times) < 0.9

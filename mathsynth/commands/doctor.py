@@ -12,12 +12,11 @@ from pathlib import Path
 
 import mathsynth
 from mathsynth.backends import connect
+from mathsynth.commands.grading import check_one
 from mathsynth.context import Context
 from mathsynth.errors import MathsynthError
-from mathsynth.commands.grading import check_one
 from mathsynth.models import list_models
 from mathsynth.recipe import Recipe
-from mathsynth.stages.sample import Config as SampleConfig
 
 EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "ray": "ray"}
 

@@ -15,7 +15,7 @@ from mathsynth.shards import read_dropped, read_failed, read_manifest, read_rows
 
 
 def preview(recipe: Recipe, options: Options) -> Iterator[str]:
-    """Run a recipe (its input already limited) in a scratch directory; everything that was asked, then what came out."""
+    """Run a recipe (its input already limited) in a scratch directory: what was asked, then what came out."""
     asked: list[tuple[str, Request, Reply]] = []
     watched = replace(options, watch=lambda step, request, reply: asked.append((step, request, reply)))
     with tempfile.TemporaryDirectory(prefix="mathsynth-preview-") as scratch:
@@ -33,7 +33,8 @@ def _outcome(directory: Path) -> Iterator[str]:
     manifest = read_manifest(directory)
     for row in read_rows(directory, [shard.file for shard in manifest.shards] if manifest else []):
         if isinstance(row, Solution):
-            yield f"── kept {row.id}: {row.verdict.outcome}, {row.verdict.rule}; answer {row.extracted} for {row.answer}"
+            verdict = f"{row.verdict.outcome} by the rule {row.verdict.rule}"
+            yield f"── kept {row.id}: {verdict}; answer {row.extracted}, reference {row.answer}"
         else:
             yield f"── kept {row.id} ({row.method}): {row.question}"
     for dropped in read_dropped(directory):

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from mathsynth.errors import UsageError
 from mathsynth.pipeline import Options, run_stage
@@ -87,7 +87,7 @@ def _seal(path: Path | None) -> str:
     return seal(path).xxh3 if path is not None else os.urandom(8).hex()
 
 
-def _copy(work: Path, manifest: Manifest, out: IO[bytes]) -> None:
+def _copy(work: Path, manifest: Manifest, out: BinaryIO) -> None:
     for shard in manifest.shards:
         with open(work / shard.file, "rb") as file:
             shutil.copyfileobj(file, out)
@@ -97,9 +97,9 @@ def _copy(work: Path, manifest: Manifest, out: IO[bytes]) -> None:
 def _write(path: Path, work: Path, manifest: Manifest) -> None:
     with atomic(path) as file:
         if path.suffix != ".zst":
-            _copy(work, manifest, file)
+            _copy(work, manifest, cast(BinaryIO, file))
             return
         from backports import zstd
 
         with zstd.open(file, "wb", level=3) as packed:
-            _copy(work, manifest, packed)
+            _copy(work, manifest, cast(BinaryIO, packed))

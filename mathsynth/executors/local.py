@@ -90,20 +90,18 @@ def _drain(step: Step, records: Iterable[Record], directory: Path, ctx: Context)
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     with ExitStack() as files:
-        side = {
-            Dropped: files.enter_context(atomic(directory / DROPPED)),
-            Failed: files.enter_context(atomic(directory / FAILED)),
-        }
+        dropped_file = files.enter_context(atomic(directory / DROPPED))
+        failed_file = files.enter_context(atomic(directory / FAILED))
 
         def kept() -> Iterator[Record]:
             for row in load_stage(step.stage).run(ledger.reading(records), step.config, ctx):
                 ledger.account(row)
                 if isinstance(row, Dropped):
                     dropped[row.reason] += 1
-                    side[Dropped].write(to_line(row))
+                    dropped_file.write(to_line(row))
                 elif isinstance(row, Failed):
                     failed[row.boundary] += 1
-                    side[Failed].write(to_line(row))
+                    failed_file.write(to_line(row))
                 else:
                     yield row
 
@@ -176,9 +174,7 @@ class _Ledger:
         if not self._owing:
             return
         fields: dict[str, Any] = row.row if isinstance(row, (Dropped, Failed)) else row.__dict__
-        self._owing.difference_update(
-            (fields.get("id", ""), fields.get("problem_id", ""), *fields.get("parents", ()))
-        )
+        self._owing.difference_update((fields.get("id", ""), fields.get("problem_id", ""), *fields.get("parents", ())))
 
     def close(self, step: str) -> None:
         if self._owing:

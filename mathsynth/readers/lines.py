@@ -79,7 +79,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def read_document(path: Path) -> Iterator[tuple[str, object]]:
-    """Rows of a .json file: JSON lines if its first line is an object, else one object or a list (`file[row]`, from 1)."""
+    """Rows of a .json file: JSON lines if its first line is an object, else one object or a list (`file[1]` …)."""
     try:
         first = next((line for line in open_lines(path) if line.strip()), b"")
         if isinstance(_value(first), dict):

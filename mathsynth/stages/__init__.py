@@ -15,9 +15,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
-
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class StageConfig(BaseModel):
-    """The config of one stage: frozen, unknown keys refused. `Field(exclude=True)` keeps a tuning knob out of the hash."""
+    """The config of one stage: frozen, unknown keys refused. `Field(exclude=True)` keeps a knob out of the hash."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

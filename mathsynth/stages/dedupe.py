@@ -51,7 +51,7 @@ class Config(StageConfig):
     solutions: Literal["equations", "exact", "off"] = "equations"
     """Solutions of one problem: equal texts and equal lists of equations, equal texts alone, or don't look."""
     rewrites: Literal["exact", "near"] = "exact"
-    """A seed and what was made of it are meant to be alike: compare them with each other by text alone, or as all are."""
+    """A seed and what was made of it are meant to be alike: compare these by text alone, or as all are."""
     conflicts: Literal["drop", "keep"] = "drop"
     """Equal questions with different answers: drop all but the one better sourced answer, or keep one row an answer."""
     numbers: Literal["strict", "ignore"] = "strict"

@@ -19,7 +19,7 @@ from mathsynth.card import Split, Tally, write_card
 from mathsynth.records import Outcoming, Record, Solution, content_id
 from mathsynth.shards import atomic, write_json
 from mathsynth.stages import StageConfig
-from mathsynth.verifier.extract import Extracted, Missing, extract
+from mathsynth.verifier.extract import extract
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
@@ -101,7 +101,7 @@ def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
 
 def _gives_the_same(text: str, response: str) -> bool:
     left, whole = extract(text), extract(response)
-    return isinstance(left, Extracted) and (isinstance(whole, Missing) or left.answer == whole.answer)
+    return left is not None and (whole is None or left.answer == whole.answer)
 
 
 class Families:
@@ -136,7 +136,7 @@ class Families:
         self._above[second] = first
 
     def validation(self, share: float) -> frozenset[str]:
-        """The families that make `share` of all rows, as near as whole families allow; which, a hash of seeds decides."""
+        """The families that make `share` of all rows, as near as they allow; which ones, a hash of seeds decides."""
         rows: Counter[str] = Counter()
         order: dict[str, str] = {}
         for problem, count in self.rows.items():

@@ -20,7 +20,7 @@ from mathsynth.methods import ask_for_question, child
 from mathsynth.records import Outcoming, Problem
 from mathsynth.resources import resolve
 from mathsynth.shards import open_lines
-from mathsynth.similarity import Block, jaccard
+from mathsynth.similarity import Block, jaccard, sketch, words
 from mathsynth.stages import StageConfig
 
 VERSION = 1
@@ -106,7 +106,7 @@ def load_personas(path: Path, max_similarity: float) -> list[tuple[str, str]]:
 
 
 def _without_repeats(personas: list[tuple[str, str]], max_similarity: float) -> list[tuple[str, str]]:
-    bags = [frozenset(persona.lower().split()) for _, persona in personas]
+    bags = [words(sketch(persona).words) for _, persona in personas]
     block = Block(max_similarity, Counter(word for bag in bags for word in bag))
     kept = []
     for number, bag in enumerate(bags):

@@ -15,7 +15,7 @@ from typing import IO, Any, Literal
 
 from pydantic import Field
 
-from mathsynth.allocation import Allocator, Trials
+from mathsynth.allocation import Allocator, Outcome, Trials
 from mathsynth.backends.base import Reply, Request
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
@@ -144,8 +144,7 @@ def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Ou
             return
         graded = await _ask(entry.problem, sample, config, ctx)
         entry.samples[sample] = graded
-        outcome = graded.verdict.outcome if graded.verdict else "failed"
-        allocator.record(number, sample, outcome, graded.prompt_tokens + graded.completion_tokens)
+        allocator.record(number, sample, _outcome(graded), graded.prompt_tokens + graded.completion_tokens)
 
     with ExitStack() as files:
         ledger = files.enter_context(atomic(ctx.directory / PROBLEMS))
@@ -236,8 +235,11 @@ def _settle(
         yield ctx.dropped(problem, reason, detail)
 
 
-def _outcome(sample: Sample) -> str:
-    return sample.verdict.outcome if sample.verdict else "failed"
+def _outcome(sample: Sample) -> Outcome:
+    """What a sample counts as. A cut reply is a failure of the model, as in DART, though its verdict is open."""
+    if sample.verdict is None:
+        return "failed"
+    return "wrong" if sample.finish_reason == "length" else sample.verdict.outcome
 
 
 def _elect(counted: dict[int, Sample], ctx: Context) -> Vote:
