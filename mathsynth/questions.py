@@ -9,42 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from fractions import Fraction
+
+from mathsynth.similarity import tokens
 
 MARKER = "Problem:"
 MAX_QUESTIONS = 2
 MAX_GROWTH = 6
 """A rewrite longer than this many times its source (and 400 characters) is rambling."""
 
-_WORDS = {
-    word: value
-    for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
-} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
-_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[a-z]+", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_PRONOUN = re.compile(r"\bone\b", re.IGNORECASE)
 _SOLUTION = re.compile(
     r"\\boxed|####|\bthe answer is\b|^\s*(?:\*\*)?(?:answer|solution)\b[^.?!]{0,20}:|\bstep 1\b|\blet'?s solve\b",
     re.IGNORECASE | re.MULTILINE,
@@ -90,19 +64,15 @@ def same_text(one: str, other: str) -> bool:
     return re.sub(r"[\W_]+", "", one.lower()) == re.sub(r"[\W_]+", "", other.lower())
 
 
-def numbers(text: str) -> Counter[Fraction]:
-    """The numbers of a text, in digits or (up to a hundred) in words. "one" is left out: it is a pronoun too."""
-    found: Counter[Fraction] = Counter()
-    for token in _NUMBER.findall(text):
-        if token[0].isdigit():
-            found[Fraction(token.replace(",", ""))] += 1
-        elif token.lower() in _WORDS and token.lower() != "one":
-            found[Fraction(_WORDS[token.lower()])] += 1
-    return found
+def numbers(text: str) -> Counter[str]:
+    """The numbers of a text, in digits or words ("half" is one too). "one" is left out: it is a pronoun as well."""
+    found = Counter(token for token in tokens(text) if _NUMBER.fullmatch(token))
+    found["1"] -= len(_PRONOUN.findall(text))
+    return +found
 
 
 def _changed_numbers(question: str, source: str) -> str:
     before, after = numbers(source), numbers(question)
     lost, new = sorted((before - after).elements()), sorted((after - before).elements())
-    parts = [f"lost {', '.join(map(str, lost))}"] * bool(lost) + [f"new {', '.join(map(str, new))}"] * bool(new)
+    parts = [f"lost {', '.join(lost)}"] * bool(lost) + [f"new {', '.join(new)}"] * bool(new)
     return "; ".join(parts)
