@@ -1,5 +1,4 @@
 import json
-import re
 import subprocess
 import sys
 import time
@@ -40,7 +39,7 @@ def test_planted_steps_are_found_and_right_solutions_pass():
 
 @pytest.mark.parametrize("line", (HERE / "steps_natural.txt").read_text(encoding="utf-8").splitlines()[1:])
 def test_natural_notation_is_not_flagged(line):
-    assert not false_steps(re.sub(r"\\n(?![a-z]{2})", "\n", line))
+    assert not false_steps(line.replace("⏎", "\n"))
 
 
 def test_the_seeds_hold():
@@ -145,9 +144,9 @@ def test_true_calculations_are_true_and_perturbed_ones_false(calculation, off):
 
 
 _PIECES = (
-    "1 2.5 3,000 50% x y π \\pi ( ) { } [ ] | = ≈ \\approx is gives + - * / ^ ^2 ² ! \\frac \\frac12 \\sqrt √ \\binom "
-    "apples km of half twice three plus times squared . , ; : ? $ \\$ \\text{cm} \\left( \\right) \\\\ & % ... \\ldots ½ "
-    "1/2 0 1e9 <<1+1=2>> and so Wait log 12_{3}"
+    "1 2.5 3,000 50% x y π \\pi ( ) { } [ ] | = ≈ \\approx is gives + - * / ^ ^2 ² ! \\frac \\frac12 \\sqrt √ "
+    "\\binom apples km of half twice three plus times squared . , ; : ? $ \\$ \\text{cm} \\left( \\right) \\\\ & % "
+    "... \\ldots ½ 1/2 0 1e9 <<1+1=2>> and so Wait log 12_{3}"
 )
 
 

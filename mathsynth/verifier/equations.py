@@ -153,8 +153,8 @@ def _sides(run: Run) -> list[_Side]:
     first.cut = run.dangling and run.before is not None
     while first.tokens and first.tokens[0].kind == "op":
         lead = first.tokens[0]
-        spaced = len(first.tokens) > 1 and first.tokens[1].space
-        if lead.text == "-" and not (spaced and run.before is not None and run.before.kind in ("word", ")", "wall")):
+        spaced = len(first.tokens) > 1 and first.tokens[1].space and run.before is not None
+        if lead.text == "-" and lead.end == lead.start + 1 and not spaced:
             break
         first.tokens, first.cut = first.tokens[1:], True
     while last.tokens and last.tokens[-1].kind == "op":
@@ -210,7 +210,7 @@ def _excused(run: Run, text: str, sides: list[_Side], at: int, a: Expression, b:
 
 
 def _begins_elsewhere(before: Token, left: _Side, right: _Side, text: str, a: Expression) -> bool:
-    """Whether what stands before a left side belongs to it: a label (`Day 1 + 3`), a name (`cost of 5 =`), a bracket."""
+    """Whether what stands before a left side belongs to it: a label (`Day 1 + 3`), a name (`cost of 5 =`), a wall."""
     start, word = left.tokens[0].start, before.text
     bare = not a.operators.replace("~", "")
     first = left.tokens[0].number
@@ -240,12 +240,12 @@ def _loosely_written(text: str, left: _Side, right: _Side, a: Expression, b: Exp
         return first is not None and bool(first.unit or first.money)
     if first is not None and operators == "%":
         return _loose_percent(b) or bool(first.unit)
-    if operators == "/" and len(a.numbers) == 2 and isinstance(y, Fraction) and abs(x * 2 - 1) < 1:
+    if operators == "/" and len(a.numbers) == 2 and isinstance(y, Fraction) and 0 < x < 1:
         return y.denominator == 1 or any(number.unit for number in b.numbers[:1])
     if operators == "-" and x < 0 < y and not left.tokens[-1].space and len(left.tokens) == 3:
         return True
     if "/" in operators and b.plain is not None and isinstance(y, Fraction) and y.denominator == 1:
-        return abs(difference(x, y)) < 1 and hedges.speaks_of_rounding(text[max(0, start - 150) : end + 150])
+        return -1 < difference(x, y) < 1 and hedges.speaks_of_rounding(text[max(0, start - 150) : end + 150])
     return False
 
 

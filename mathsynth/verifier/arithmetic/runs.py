@@ -133,7 +133,8 @@ def _cut(tokens: list[Token]) -> list[str]:
         elif token.kind == "op" and (before is None or before.kind == "nl") and after is not None and after.space:
             cuts[at] = "drop" if token.text in "-*+" else ""
         elif before is not None and token.kind in ("num", "wall") and before.kind in ("num", "var", "pct"):
-            cuts[at] = "here" if token.kind == "num" and before.kind != "pct" else ""
+            together = token.kind != "num" or before.kind == "pct" or before.start == token.start
+            cuts[at] = "" if together else "here"
         elif before is not None and token.kind == "num" and before.kind == ")" and token.space:
             cuts[at] = "here"
     return cuts
