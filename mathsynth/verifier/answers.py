@@ -85,7 +85,8 @@ def named(p: Grammar) -> Node | None:
     token = p.peek()
     if token is None:
         return None
-    if token.kind in ("text", "word") and (after := p.peek(1)) is not None and after.value in ("=", ":"):
+    worded = token.kind == "text" or (token.kind == "word" and not letters.word_is_maths(p, token.value))
+    if worded and (after := p.peek(1)) is not None and after.value in ("=", ":"):
         if after.value == "=":
             p.i += 1
             return ("sym", token.value.strip())

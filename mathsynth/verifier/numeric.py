@@ -208,6 +208,8 @@ def _call(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     function = lib.functions.get(name)
     if function is None:
         raise Hard(f"the function {name}")
+    if abs(values[0]) > (1e7 if lib is FLOATS else 1e30) and name in _TURNING:
+        raise Hard(f"{name} of a huge number")  # as many digits of pi as the number has
     try:
         result = function(*values)
     except (ValueError, ZeroDivisionError, OverflowError):
@@ -215,6 +217,9 @@ def _call(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     if lib is FLOATS and abs(result) < 1e-9 and name not in ("Re", "Im", "sgn", "arg", "abs"):
         raise Hard("cancellation")
     return result
+
+
+_TURNING = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
 
 
 def _exactly(value: Any) -> Fraction | None:
