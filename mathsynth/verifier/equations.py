@@ -241,9 +241,9 @@ def _loosely_written(text: str, left: _Side, right: _Side, a: Expression, b: Exp
     if first is not None and operators == "%":
         return _loose_percent(b) or bool(first.unit)
     if operators == "/" and len(a.numbers) == 2 and isinstance(y, Fraction) and 0 < x < 1:
-        return y.denominator == 1 or any(number.unit for number in b.numbers[:1])
+        return (y >= 1 and y.denominator == 1) or any(number.unit for number in b.numbers[:1])
     if operators == "-" and x < 0 < y and not left.tokens[-1].space and len(left.tokens) == 3:
-        return True
+        return b.plain is not None and isinstance(x, Fraction) and x.denominator == 1
     if "/" in operators and b.plain is not None and isinstance(y, Fraction) and y.denominator == 1:
         return -1 < difference(x, y) < 1 and hedges.speaks_of_rounding(text[max(0, start - 150) : end + 150])
     return False

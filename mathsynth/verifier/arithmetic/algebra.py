@@ -7,6 +7,7 @@ that the words call one ("expanding", "factoring"); `2x = 14, so x = 8`.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +16,7 @@ from functools import lru_cache
 from mathsynth.verifier.arithmetic.expressions import Expression, Node, Value, evaluate
 
 _CLAIM = re.compile(
-    r"\b(?:expand|factor|distribut|simplif|combin|multiply\w*\s+out|collect)\w*(?:\s+(?:it|this|as|to|the|square|product|quadratic|"
+    r"\b(?:complet\w*\s+the\s+square|expand|factor|distribut|simplif|combin|multiply\w*\s+out|collect)\w*(?:\s+(?:it|this|as|to|the|square|product|quadratic|"
     r"expression|polynomial|numerator|denominator|out|we|get|gives?|like|terms|and|into|brackets?|parentheses))*[\s:,$*\\\[(]*$",
     re.I,
 )
@@ -26,7 +27,7 @@ _NEVER = re.compile(
     re.I,
 )
 _THEN = re.compile(
-    r"\b(?:so|then|thus|hence|therefore|giving|gives?|we\s+(?:get|have|find|obtain)|implies|means|yields|which)\b|\\implies|"
+    r"\b(?:so|then|thus|hence|follows|therefore|giving|gives?|we\s+(?:get|have|find|obtain)|implies|means|yields|which)\b|\\implies|"
     r"\\Rightarrow|\\Longrightarrow|⇒|⟹|=>|→|∴|\\therefore",
     re.I,
 )
@@ -61,15 +62,15 @@ class Condition:
 def never_holds(a: Expression, b: Expression, off: Value | None, text: str, start: int, end: int) -> bool:
     """Whether an equation with letters that is no identity is a wrong rewriting."""
     letters = sorted((a.letters | b.letters) - {"π"})
+    claimed = bool(_CLAIM.search(text[max(0, start - 80) : start]))
     if (
         not letters
         or _FUNCTION.search(a.text + b.text)
         or _speaks_of_conditions(text)
-        or not (_reworked(a) or _is_product(b.tree))
+        or not (claimed or _reworked(a) or _is_product(b.tree))
     ):
         return False
-    claimed = bool(_CLAIM.search(text[max(0, start - 80) : start]))
-    if off is not None and len(a.text) > len(b.text):
+    if off is not None and (claimed or len(a.text) > len(b.text)):
         return True
     if len(letters) == 1 and _only_a_factor(a, b, letters[0]):
         return True
@@ -126,7 +127,17 @@ def _only_a_factor(a: Expression, b: Expression, letter: str) -> bool:
             return False
         ratios.append(x / y)
     zero_a, zero_b = _at(a, [letter], 0), _at(b, [letter], 0)
-    return len(set(ratios)) == 1 and zero_a == 0 and zero_b == 0 and len(a.text) > len(b.text)
+    if zero_a or zero_b or len(a.text) <= len(b.text):
+        return False
+    return len(set(ratios)) == 1 or _only_a_power(a, b, letter)
+
+
+def _only_a_power(a: Expression, b: Expression, letter: str) -> bool:
+    """Whether both are powers of the letter, the second one above the square: `x^3 * x^4 = x^12`."""
+    values = [_at(side, [letter], value) for side in (a, b) for value in (2, 3)]
+    logs = [round(math.log(abs(value), base)) for value, base in zip(values, (2, 3, 2, 3), strict=True) if value]
+    powers = [Fraction(base) ** log for log, base in zip(logs, (2, 3, 2, 3), strict=False)]
+    return powers == values and logs[0] == logs[1] and logs[2] == logs[3] > 2
 
 
 def _only_at_zero(a: Expression, b: Expression, letters: list[str]) -> bool:
@@ -177,6 +188,8 @@ def contradicts(first: Condition, second: Condition, text: str) -> bool:
         return False
     if _THEN.search(gap):
         return True
+    if re.fullmatch(r"\W*[,，]\W*", gap) and first.operators and not second.operators:
+        return not re.match(r"\W*[,，]?\W*" + re.escape(first.letter) + r"\b", text[second.end : second.end + 30])
     return (
         bool(re.search(r"\n|\\\\", gap))
         and _alone(text, first)

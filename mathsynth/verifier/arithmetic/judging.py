@@ -206,7 +206,7 @@ _RATIOS = frozenset(
 def _unit_explains(a: Expression, b: Expression, x: Value, y: Value) -> bool:
     """Whether different unit words on the two sides, or mixed units on one, may account for the difference."""
     left = {n.dimension: {m.scale for m in a.numbers if m.dimension == n.dimension} for n in a.numbers if n.dimension}
-    if any(len(scales) > 1 for scales in left.values()):
+    if any(len(scales) > 1 for scales in left.values()) and set(a.operators) & {"+", "-"}:
         return True
     names = {(n.dimension, n.scale) for n in a.numbers if n.dimension}
     others = {(n.dimension, n.scale) for n in b.numbers if n.dimension}

@@ -142,9 +142,7 @@ _LEX = re.compile(
     re.VERBOSE,
 )
 _CLOSED_MATH = re.compile(r"[\w)}\]]\s?\$(?!\d)|\\\$")
-_FUNCTIONS = re.compile(
-    r"(?:log|ln|sin|cos|tan|cot|sec|csc|gcd|lcm|mod|max|min|floor|ceil|abs|modulo|lg|exp|det)", re.I
-)
+_FUNCTIONS = re.compile(r"(?:log|ln|sin|cos|tan|cot|sec|csc|gcd|lcm|mod|max|floor|ceil|abs|modulo|lg|exp|det)", re.I)
 _WORD_OPS = {"plus": "+", "added": "+", "加": "+", "minus": "-", "减": "-", "times": "*", "multiplied": "*", "乘": "*"}
 _ENDS = frozenset(("num", "var", ")", "pct", "sup", "fact", "word"))
 _SYMBOLS = {"＋": "+", "−": "-", "–": "-", "－": "-"}
@@ -271,7 +269,7 @@ def _emit(out: list[Token], kind: str, piece: str, match: re.Match[str], text: s
         before = text[start - 1 : start]
         if (
             _FUNCTIONS.fullmatch(piece)
-            or (text[end : end + 1] == "(" and piece.lower() not in UNITS)
+            or (text[end : end + 1] == "(" and not (out and out[-1].kind == "num"))
             or (before.isdigit() and piece.isascii() and len(piece) <= 3 and piece.lower() not in UNITS)
         ):
             add("wall", piece)
