@@ -176,7 +176,7 @@ def contradicts(first: Condition, second: Condition, text: str) -> bool:
     if first.letter != second.letter or not 0 <= second.start - first.end <= 90 or first.weight < second.weight:
         return False
     off = abs(first.solution - second.solution)
-    if not off or (second.places and off < Fraction(1, 10**second.places)):
+    if not off or not first.operators or (second.places and off < Fraction(1, 10**second.places)):
         return False
     gap = text[first.end : second.start]
     around = (
@@ -184,7 +184,11 @@ def contradicts(first: Condition, second: Condition, text: str) -> bool:
         + gap
         + text[second.end : second.end + 30]
     )
-    if _APART.search(around) or not _FILLER.fullmatch(gap):
+    if (
+        _APART.search(around)
+        or re.search(r"=(?!>)|[<≤≥≈]|(?<![=-])>|\d\s*[-+*/^·×÷]", gap)
+        or not _FILLER.fullmatch(gap)
+    ):
         return False
     if _THEN.search(gap):
         return True

@@ -34,6 +34,10 @@ _MORE = re.compile(
     rf"(?:is|equals|gives|makes|=)\s+\$?{_C}",
     re.I,
 )
+_PART_OF_MORE = re.compile(
+    r"(?:\b(?:times|half|twice|double|triple|of|by|than|to|from|minus|plus)|(?<!,)\s(?:and|then)|[-+*/×÷^=(])\s*(?:the\s+)?$",
+    re.I,
+)
 _GOES_ON = re.compile(r"\s*\$?\s*(?:[-+*/×÷^:%]|\\(?:times|cdot|div|frac)|plus|minus|times|divided|and\s+\d+/)")
 
 
@@ -52,7 +56,9 @@ def spoken(text: str) -> Iterator[tuple[list[Token], list[Token], int, int]]:
                 swap = sign == "-"
             else:
                 sign, swap = ("+" if parts["way"].lower() == "more" else "-"), parts["way"].lower() != "more"
-            if _GOES_ON.match(text, match.end()):
+            if _GOES_ON.match(text, match.end()) or _PART_OF_MORE.search(
+                text[max(0, match.start() - 20) : match.start()]
+            ):
                 continue
             first, second, result = lex(parts["a"]), lex(parts["b"]), lex(parts["c"])
             if swap:
