@@ -6,6 +6,7 @@ import ast
 import difflib
 import inspect
 import itertools
+import re
 import textwrap
 import typing
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mathsynth.errors import UsageError
+
+_DICTIONARY = re.compile("a valid dictionary(?: or instance of \\w+)?")
 
 Place = tuple[str | int, ...]
 Config = TypeVar("Config", bound=BaseModel)
@@ -60,7 +63,8 @@ def _faults(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Pl
         else:
             value = repr(fault["input"])
             given = f", got {value if len(value) < 60 else value[:57] + '...'}"
-            yield place, fault["msg"].removeprefix("Value error, ").replace("Input should be", "should be") + given
+            said = fault["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+            yield place, _DICTIONARY.sub("a mapping of keys", said) + given
 
 
 def _fields_at(model: type[BaseModel], place: Place) -> list[str]:

@@ -1,7 +1,8 @@
 """YAML with the place of every key, so that a mistake can be shown as `file:line`. Knows nothing of recipes.
 
 Also `extends` (the base is merged key by key, `null` removes one), `${NAME}` and `${NAME:-default}` in text, and
-`--set a.b=c`. What came from the environment is remembered, so that it can be kept out of every file.
+`--set a.b=c`. What came from the environment is remembered, so that it can be kept out of every file. The short forms
+of `input:` (a path, a list) are spelled out first, so that they merge and take overrides like the long one.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import Any
 import yaml
 
 from mathsynth.errors import UsageError
+from mathsynth.resources import folder
 from mathsynth.settings import Place, dotted
 
+INPUT = "input"
 _ENV = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -60,8 +63,6 @@ def fill_from_env(document: Document) -> None:
 
 
 def _load(path: Path, above: tuple[Path, ...]) -> Document:
-    if path in above:
-        raise UsageError(f"{path}: extends itself ({' -> '.join(str(p) for p in (*above, path))})")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -73,11 +74,23 @@ def _load(path: Path, above: tuple[Path, ...]) -> Document:
         return document
     if not isinstance(base, str):
         raise UsageError(f"{document.where(('extends',))}: extends: should be the path of a recipe")
-    base_path = (path.parent / base).resolve()
-    if not base_path.is_file():
-        raise UsageError(f"{document.where(('extends',))}: extends: no such file: {base_path}")
-    below = _load(base_path, (*above, path))
+    where, read = document.where(("extends",)), (*above, path)
+    base_path = _base(base, path, where)
+    if base_path in read:
+        raise UsageError(f"{where}: it extends itself ({' -> '.join(str(p) for p in (*read, base_path))})")
+    below = _load(base_path, read)
     return Document(_merge(below.data, document.data), below.marks | document.marks)
+
+
+def _base(given: str, path: Path, where: str) -> Path:
+    """The recipe that `path` extends: a file beside it, or by name one that ships with mathsynth."""
+    beside = (path.parent / given).resolve()
+    if beside.is_file():
+        return beside
+    shipped = folder("recipes") / f"{given}.yaml"
+    if re.fullmatch(r"[\w-]+", given) and shipped.is_file():
+        return shipped
+    raise UsageError(f"{where}: extends: no such file: {beside}, and no recipe of that name ships with mathsynth")
 
 
 def _parse(text: str, path: Path) -> Document:
@@ -92,7 +105,21 @@ def _parse(text: str, path: Path) -> Document:
         raise UsageError(f"{path}:1: should be a mapping of keys, see `mathsynth recipe schema`")
     document = Document({}, {(): f"{path}:1"})
     document.data = _plain(node, (), path, document.marks, yaml.SafeLoader(""))
+    _spell_out_input(document)
     return document
+
+
+def _spell_out_input(document: Document) -> None:
+    """`input: a.jsonl` and `input: [a.jsonl, {path: b}]` as `input: {sources: [{path: …}, …]}`, marks too."""
+    given = document.data.get(INPUT)
+    if not isinstance(given, str | list):
+        return
+    items = [given] if isinstance(given, str) else given
+    document.data[INPUT] = {"sources": [{"path": item} if isinstance(item, str) else item for item in items]}
+    moved = {place: mark for place, mark in document.marks.items() if place[0:1] == (INPUT,) and len(place) > 1}
+    for place, mark in moved.items():
+        del document.marks[place]
+        document.marks[(INPUT, "sources", *place[1:])] = mark
 
 
 def _plain(node: yaml.Node, place: Place, path: Path, marks: dict[Place, str], loader: yaml.SafeLoader) -> Any:
@@ -147,6 +174,7 @@ def _set(document: Document, text: str) -> None:
     for length in range(1, len(parts) + 1):
         document.marks.setdefault(tuple(parts[:length]), f"--set {text}")
     document.marks[tuple(parts)] = f"--set {text}"
+    _spell_out_input(document)
 
 
 def _fill(value: Any, document: Document, place: Place) -> Any:

@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import Field, SerializeAsAny, field_validator
 
 from mathsynth.context import Context
+from mathsynth.errors import UsageError
 from mathsynth.methods import MethodConfig, load_method
-from mathsynth.records import Outcoming, Problem
-from mathsynth.settings import validate
-from mathsynth.stages import StageConfig
+from mathsynth.records import Outcoming, Problem, Record
+from mathsynth.settings import ConfigError, Place, validate
+from mathsynth.stages import StageConfig, only
 
 VERSION = 1
 SCOPE = "shard"
@@ -36,10 +37,18 @@ class Config(StageConfig):
     def _load(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {
-            name: validate(load_method(name).Config, settings or {}, ("methods", name))
-            for name, settings in value.items()
-        }
+        configs: dict[str, MethodConfig] = {}
+        faults: list[tuple[Place, str]] = []
+        for name, settings in value.items():
+            try:
+                configs[name] = validate(load_method(name).Config, settings or {}, ("methods", name))
+            except ConfigError as error:
+                faults += error.faults
+            except UsageError as error:
+                faults.append((("methods", name), str(error)))
+        if faults:
+            raise ConfigError(faults)
+        return configs
 
     def prompt_names(self) -> tuple[str, ...]:
         """The prompts of all methods."""
@@ -60,7 +69,7 @@ class Config(StageConfig):
         return kept, kept + sum(method.makes() for method in self.methods.values())
 
 
-def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Outcoming]:
+def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
     """Each seed, then what its methods made."""
 
     async def expand(seed: Problem) -> list[Outcoming]:
@@ -71,7 +80,7 @@ def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Ou
         return rows if made or rows else [ctx.dropped(seed, "nothing_made", "no method applies to this seed")]
 
     seen: dict[str, str] = {}
-    for row in ctx.each(records, expand):
+    for row in ctx.each(only(Problem, records, ctx.stage), expand):
         if isinstance(row, Problem):
             if row.id in seen:
                 yield ctx.dropped(row, "made_before", f"the same problem was already made from {seen[row.id]}")
