@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from mathsynth.errors import UsageError
-from mathsynth.records import Outcoming
+from mathsynth.records import Outcoming, Problem, Record, Solution
 from mathsynth.settings import keys_of
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
+
+Row = TypeVar("Row", Problem, Solution)
 
 
 class StageConfig(BaseModel):
@@ -63,6 +65,15 @@ class Stage(Protocol):
 
     def run(self, records: Iterator[Any], config: Any, ctx: Context) -> Iterator[Outcoming]:
         """Kept rows, Dropped and Failed, in the order of the records."""
+
+
+def only(kind: type[Row], records: Iterable[Record], stage: str) -> Iterator[Row]:
+    """The records, all of one kind. UsageError at another one: then the stage stands in the wrong place."""
+    for record in records:
+        if not isinstance(record, kind):
+            wanted, given = kind.__name__.lower(), type(record).__name__.lower()
+            raise UsageError(f"{stage} reads {wanted}s, but {record.id} is a {given}; is a step missing before it?")
+        yield record
 
 
 def stage_names() -> list[str]:

@@ -17,11 +17,11 @@ from pydantic import Field
 from mathsynth.context import Context
 from mathsynth.errors import UsageError
 from mathsynth.methods import ask_for_question, child
-from mathsynth.records import Outcoming, Problem
+from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.resources import resolve
 from mathsynth.shards import open_lines
 from mathsynth.similarity import Block, jaccard, sketch, words
-from mathsynth.stages import StageConfig
+from mathsynth.stages import StageConfig, only
 
 VERSION = 1
 SCOPE = "shard"
@@ -44,6 +44,9 @@ class Config(StageConfig):
     """Whether the problems go on beside their retellings."""
     max_similarity: float = Field(default=0.9, gt=0, le=1)
     """A persona whose words overlap an earlier one's by this Jaccard share is left out (Persona Hub: 0.9)."""
+    max_change: float = Field(default=1.0, ge=0, le=1)
+    """Share of the story's words that may change, and below 1 what is asked must stay: for models that can't be trusted
+    to keep the meaning."""
     prompt: str = ""
     """The prompt, given `question` and `persona`; empty means `persona-keep` or `persona-change`."""
 
@@ -65,7 +68,7 @@ class Config(StageConfig):
         return kept, kept + self.per_problem
 
 
-def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Outcoming]:
+def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
     """Each problem, then its retellings."""
     personas = load_personas(resolve(config.personas, ctx.base), config.max_similarity)
 
@@ -79,14 +82,16 @@ def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Ou
         for identifier, persona in drawn:
             messages = ctx.prompt(config.prompt_names()[0]).messages(question=problem.question, persona=persona)
             keeps = config.kind == "keep"
-            text, _, refused = await ask_for_question(ctx, config.model, messages, 0, problem, keeps_answer=keeps)
+            text, _, refused = await ask_for_question(
+                ctx, config.model, messages, 0, problem, keeps_answer=keeps, max_change=config.max_change
+            )
             meta = {"persona": identifier, "seed": problem.id} | ({"confirm": True} if keeps else {})
             answer = problem.answer if keeps else None
             retold = child(problem, text, method=f"persona-{config.kind}", answer=answer, meta=meta)
             rows.append(ctx.dropped(retold, *refused) if refused else retold)
         return rows
 
-    yield from ctx.each(records, rewrite)
+    yield from ctx.each(only(Problem, records, ctx.stage), rewrite)
 
 
 def load_personas(path: Path, max_similarity: float) -> list[tuple[str, str]]:

@@ -13,15 +13,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mathsynth.allocation import Allocator, Outcome, Trials
-from mathsynth.backends.base import Reply, Request
+from mathsynth.backends.base import Reply, Request, Sampling
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
-from mathsynth.records import Difficulty, Outcoming, Problem, Solution, Verdict
+from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution, Verdict
+from mathsynth.settings import validate
 from mathsynth.shards import PROBLEMS, REJECTED, atomic, to_json_line, to_line
-from mathsynth.stages import StageConfig
+from mathsynth.stages import StageConfig, only
 from mathsynth.verifier.vote import Vote, vote
 
 VERSION = 1
@@ -69,6 +70,12 @@ class Config(StageConfig):
     sampling: dict[str, Any] = Field(default_factory=dict)
     """Overrides of the model's sampling (temperature, top_p, max_tokens, stop, extra_body)."""
 
+    @field_validator("sampling")
+    @classmethod
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Only what a request can carry, as it will be sent."""
+        return validate(Sampling, value, ("sampling",)).model_dump(mode="json", include=set(value))
+
     def prompt_names(self) -> tuple[str, ...]:
         """The prompts whose content is part of the hash."""
         return (self.prompt,)
@@ -112,7 +119,7 @@ class Asked:
     samples: dict[int, Sample] = field(default_factory=dict)
 
 
-def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Outcoming]:
+def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
     """Kept solutions, and every problem that yielded none as Dropped or Failed, in the order of the problems."""
     allocator = Allocator(
         config.policy,
@@ -121,6 +128,7 @@ def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Ou
         pilot=config.pilot,
         token_budget=config.token_budget,
     )
+    problems = only(Problem, records, ctx.stage)
     asked: dict[int, Asked] = {}
     ended: dict[int, Trials] = {}
     written = 0
@@ -132,7 +140,7 @@ def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Ou
                 return job
             if allocator.spent or (config.policy != "prop2diff" and len(asked) >= room):
                 return None
-            if (problem := next(records, None)) is None:
+            if (problem := next(problems, None)) is None:
                 allocator.close()
                 return allocator.next()
             asked[allocator.add(samples=config.vote.samples if problem.answer is None else None)] = Asked(problem)
@@ -161,7 +169,7 @@ def run(records: Iterator[Problem], config: Config, ctx: Context) -> Iterator[Ou
         for _ in ctx.pump(next_job, ask):
             yield from finished()
         yield from finished()
-        for problem in records:
+        for problem in problems:
             ctx.meter.done += 1
             yield ctx.dropped(problem, "budget", f"token_budget={config.token_budget} was spent before it was asked")
 

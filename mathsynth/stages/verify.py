@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field
 
 from mathsynth.context import Context
-from mathsynth.records import Outcoming, Problem, Solution
-from mathsynth.stages import StageConfig
+from mathsynth.records import Outcoming, Record, Solution
+from mathsynth.stages import StageConfig, only
 from mathsynth.verifier.equations import operations
 from mathsynth.verifier.junk import RULES, junk
 from mathsynth.verifier.steps import false_steps
@@ -41,12 +41,10 @@ class Config(StageConfig):
         return True
 
 
-def run(records: Iterator[Solution], config: Config, ctx: Context) -> Iterator[Outcoming]:
+def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
     """The solutions with their new verdict and checks."""
 
     async def grade(row: Solution) -> list[Outcoming]:
-        if isinstance(row, Problem):
-            return [ctx.dropped(row, "not_a_solution", "verify reads solutions; run sample first")]
         if row.answer is None:
             return [ctx.dropped(row, "no_reference", "there is no answer to compare with")]
         verdict = await ctx.check(row.answer, response=row.response, finish_reason=row.finish_reason)
@@ -63,4 +61,4 @@ def run(records: Iterator[Solution], config: Config, ctx: Context) -> Iterator[O
         found = junk(row.response, config.junk, question=row.question, reference=row.answer, language=config.language)
         return [ctx.dropped(row, *found[0])] if found else [row]
 
-    yield from ctx.each(records, grade)
+    yield from ctx.each(only(Solution, records, ctx.stage), grade)
