@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mathsynth.errors import MathsynthError, Stopped
+from mathsynth.errors import MathsynthError, Stopped, UsageError
 
 if TYPE_CHECKING:
     from mathsynth.pipeline import Options
@@ -34,10 +34,16 @@ recipe_app = typer.Typer(help="Recipes: those that ship, what is wrong with one,
 app.add_typer(models_app, name="models", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe", no_args_is_help=True)
 
+INTERRUPTED = 130
+# What Typer raises for a wrong command line. It ships its own click or uses the installed one, depending on its
+# version, and names this class nowhere.
+USAGE: type[Exception] = typer.BadParameter.__mro__[1]
+
 Sets = Annotated[list[str], typer.Option("--set", metavar="stage.key=value", help="Override one key; repeatable.")]
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships.")]
 Ins = Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read at most this many problems.")]
 
 
 def main() -> None:
@@ -45,10 +51,13 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         _add_stage_commands(sys.argv[1:2])
-        app()
-    except KeyboardInterrupt:
-        say("interrupted; what is finished is kept, the same command goes on")
-        sys.exit(130)
+        code = app(prog_name="mathsynth", standalone_mode=False)
+        if code == INTERRUPTED:
+            say("interrupted; what is finished is kept, the same command goes on")
+        sys.exit(code)
+    except USAGE as error:
+        say(_usage_line(error))
+        sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -57,9 +66,32 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
+def _usage_line(error: Any) -> str:
+    """One line on a wrong command line; for a bare `mathsynth` or `mathsynth models` the help."""
+    text, command = error.format_message(), error.ctx.command_path if error.ctx else "mathsynth"
+    return str(text) if "\n" in text else f"{command}: {text.rstrip('.')} (see {command} --help)"
+
+
 def say(text: str) -> None:
     """A message to the user."""
     typer.echo(text, err=True)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from mathsynth import __version__
+
+        typer.echo(f"mathsynth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -67,7 +99,7 @@ def generate(
     recipe: RecipeArg,
     output: Out = None,
     sets: Sets = [],  # noqa: B006 (Typer wants a list)
-    limit: Annotated[int | None, typer.Option(min=1, help="Read at most this many problems.")] = None,
+    limit: Limit = None,
     until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what the run has.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask only failed requests again.")] = False,
@@ -79,19 +111,18 @@ def generate(
     run = output or Path("runs") / found.name
     options = _options(fresh=fresh, until=until, retry_failed=retry_failed)
     try:
-        report_path = pipeline.generate(found, run, options)
+        pipeline.generate(found, run, options)
     finally:
         options.display.end()
     _print_tables(run)
-    say(f"report: {report_path}")
 
 
 @app.command()
-def plan(recipe: RecipeArg, output: Out = None, sets: Sets = []) -> None:  # noqa: B006
+def plan(recipe: RecipeArg, output: Out = None, sets: Sets = [], limit: Limit = None) -> None:  # noqa: B006
     """Before spending: the calls and tokens that each step of a recipe will take."""
     from mathsynth.commands.plan import plan_table
 
-    found = _recipe(recipe, sets)
+    found = _recipe(recipe, sets, limit)
     _print(plan_table(found, output or Path("runs") / found.name))
 
 
@@ -110,7 +141,8 @@ def preview(
         typer.echo(text)
 
 
-@app.command()
+# An answer may begin with a minus sign, so what is no option of `check` is an answer.
+@app.command(context_settings={"ignore_unknown_options": True})
 def check(
     reference: Annotated[str | None, typer.Argument(help="The reference answer.")] = None,
     answer: Annotated[str | None, typer.Argument(help="The answer to judge.")] = None,
@@ -120,11 +152,13 @@ def check(
     from mathsynth.commands import grading
 
     if jsonl:
+        if reference is not None:
+            raise UsageError(f"check --jsonl reads stdin: mathsynth check --jsonl < {reference}")
         for line in grading.check_lines(sys.stdin.buffer):
             sys.stdout.buffer.write(line)
         return
     if reference is None or answer is None:
-        raise typer.BadParameter("expected REFERENCE ANSWER, or --jsonl")
+        raise UsageError("check: expected REFERENCE ANSWER, or --jsonl")
     verdict = grading.check_one(reference, answer)
     typer.echo(f"{verdict.outcome}: {verdict.reason} (rule {verdict.rule})")
     raise typer.Exit({"correct": 0, "wrong": 1, "undecided": 2}[verdict.outcome])
@@ -144,9 +178,8 @@ def gold(
         if fault:
             faults += 1
             typer.echo(f"{where}: {fault}")
-    say(
-        f"{count} problems, {faults} of them can't be used as they are" if faults else f"{count} problems, all gradable"
-    )
+    found = f"{faults} of them can't be used as they are" if faults else "all gradable" if count else "nothing to grade"
+    say(f"{count} problems, {found}")
     raise typer.Exit(1 if faults or not count else 0)
 
 
@@ -156,10 +189,9 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run direct
     from mathsynth import pipeline
 
     if not run.is_dir():
-        raise typer.BadParameter(f"{run}: no such run directory")
-    path = pipeline.write_report(run)
+        raise UsageError(f"{run}: no such run directory")
+    pipeline.write_report(run)
     _print_tables(run)
-    say(f"report: {path}")
 
 
 @app.command()
@@ -259,7 +291,7 @@ def _stage_command(name: str) -> Any:
         from mathsynth.commands.stage import run_stage_command
 
         if not inputs and not (name == "input" and recipe):
-            raise typer.BadParameter("expected at least one IN")
+            raise UsageError(f"{name}: expected at least one IN")
         options = _options(fresh=fresh)
         try:
             run_stage_command(name, inputs, output, recipe, sets, options)

@@ -11,6 +11,7 @@ import yaml
 
 from mathsynth.errors import BadRow, UsageError
 from mathsynth.readers import Source, read
+from mathsynth.readers.lines import Number, loads
 from mathsynth.records import Problem, Verdict
 from mathsynth.settings import ConfigError, validate
 from mathsynth.verifier import Policy
@@ -30,22 +31,22 @@ def check_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     """
     with Checker(Policy()) as checker:
         for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield orjson.dumps(_check_line(line, number, checker)) + b"\n"
+            yield orjson.dumps(_check_line(line, number, checker), default=float) + b"\n"
 
 
 def _check_line(line: bytes, number: int, checker: Checker) -> dict[str, Any]:
     try:
-        row = orjson.loads(line)
-        reference, response, answer = row["reference"], row.get("response"), row.get("answer")
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        row = loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
         return _unread(None, f"line {number}: expected an object with `reference` and `response` or `answer`")
-    texts = [text for text in (reference, response, answer) if text is not None]
-    if not all(isinstance(text, str) for text in texts) or len(texts) != 2:
+    reference, response, answer = (_text(row.get(key)) for key in ("reference", "response", "answer"))
+    if reference is None or (response is None) == (answer is None):
         return _unread(row.get("id"), f"line {number}: `reference` and one of `response`, `answer` should be text")
     verdict = (
         checker.check_now(reference, answer=answer)
-        if response is None
+        if answer is not None
         else checker.check_now(reference, response=response, finish_reason=row.get("finish_reason"))
     )
     return {
@@ -56,6 +57,15 @@ def _check_line(line: bytes, number: int, checker: Checker) -> dict[str, Any]:
         "extracted": verdict.extracted,
         "how": verdict.how,
     }
+
+
+def _text(value: object) -> str | None:
+    """A text, or a number as it was written."""
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None
 
 
 def _unread(identifier: object, reason: str) -> dict[str, Any]:
@@ -77,7 +87,10 @@ def gold(files: Sequence[str], sets: Sequence[str]) -> Iterator[tuple[str, str]]
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set {text}: expected key=value, for example layout=gsm8k")
-        settings[key] = yaml.safe_load(value)
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            settings[key.strip()] = value
     with Checker(Policy()) as checker:
         for file in files:
             try:
@@ -85,7 +98,10 @@ def gold(files: Sequence[str], sets: Sequence[str]) -> Iterator[tuple[str, str]]
             except ConfigError as error:
                 raise UsageError(f"--set: {error}") from None
             for where, found in read(source, Path()):
-                yield where, str(found) if isinstance(found, BadRow) else _fault(found, checker)
+                if isinstance(found, BadRow):
+                    yield where, f"{found.field}: {found.reason}" if found.field else found.reason
+                else:
+                    yield where, _fault(found, checker)
 
 
 def _fault(problem: Problem, checker: Checker) -> str:

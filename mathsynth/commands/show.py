@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from mathsynth.errors import UsageError
-from mathsynth.shards import open_lines
+from mathsynth.report.numbers import STEPS
+from mathsynth.shards import DROPPED, FAILED, MANIFEST, REJECTED, open_lines
 
 
 def rows(place: Path, number: int) -> Iterator[str]:
@@ -25,16 +26,20 @@ def ancestry(place: Path, identifier: str) -> Iterator[str]:
 
     `identifier` may be the beginning of an id. UsageError if no row has it, or several have.
     """
-    files = [place] if place.is_file() else sorted(place.rglob("*.jsonl"))
-    files = [file for file in files if "replies" not in file.parts and file.name != "problems.jsonl"]
+    files = [place] if place.is_file() else [file for step in _steps(place) for file in _row_files(step)]
     found = {row_id for file in files for _, row in _read(file) if (row_id := _id(row)).startswith(identifier)}
     if len(found) != 1:
-        raise UsageError(f"{place}: {len(found) or 'no'} rows have an id that begins with {identifier}")
+        some = f" ({', '.join(sorted(found)[:3])} …)" if found else ""
+        raise UsageError(f"{place}: {len(found) or 'no'} rows have an id that begins with {identifier}{some}")
     wanted = _with_ancestors(files, found)
+    shown: set[str] = set()
     for file in files:
         for number, row in _read(file):
             if _id(row) in wanted:
-                yield f"── {file.relative_to(place) if place.is_dir() else file}:{number}\n{text_of(row)}"
+                text = text_of(row)
+                where = f"── {file.relative_to(place) if place.is_dir() else file}:{number}"
+                yield f"{where} {_id(row)}, unchanged\n" if text in shown else f"{where}\n{text}"
+                shown.add(text)
 
 
 def text_of(row: dict[str, Any]) -> str:
@@ -73,14 +78,28 @@ def _id(row: dict[str, Any]) -> str:
 
 
 def _kept_shards(place: Path) -> list[Path]:
-    if not place.is_dir():
-        raise UsageError(f"{place}: no such file or directory")
-    steps = [place] if (place / "manifest.json").exists() else sorted(place.glob("*/manifest.json"), reverse=True)
-    for step in steps:
-        directory = step if step.is_dir() else step.parent
-        if shards := sorted(directory.glob("[0-9]*.jsonl")):
+    for step in reversed(_steps(place)):
+        if shards := sorted(step.glob("[0-9]*.jsonl")):
             return shards
     raise UsageError(f"{place}: no finished step with rows")
+
+
+def _row_files(step: Path) -> list[Path]:
+    """The kept, dropped, failed and rejected rows of a step."""
+    aside = (step / name for name in (DROPPED, FAILED, REJECTED))
+    return [*sorted(step.glob("[0-9]*.jsonl")), *(file for file in aside if file.exists())]
+
+
+def _steps(place: Path) -> list[Path]:
+    """The finished step directories of a run as it stands; `place` itself if it is one."""
+    if not place.is_dir():
+        raise UsageError(f"{place}: no such file or directory")
+    if (place / MANIFEST).exists():
+        return [place]
+    if not (place / STEPS).exists():
+        raise UsageError(f"{place}: neither a run nor a step directory")
+    listed = [place / step["directory"] for step in orjson.loads((place / STEPS).read_bytes())["steps"]]
+    return [step for step in listed if (step / MANIFEST).exists()]
 
 
 def _read(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
