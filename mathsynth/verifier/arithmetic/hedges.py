@@ -23,7 +23,7 @@ _IN_ERROR = re.compile(
     re.I,
 )
 _TAKEN_BACK = re.compile(
-    r"(?:\A\W*no|\b(?:wait|oops|nope))\b\s*[,.!—-]|\b(?:not\s+(?:true|correct|right|equal|possible|valid|work|quite|an?\s+integer|what)|"
+    r"\A\W*no\b\s*(?:[,.!—-]|that|it\b|not)|\b(?:wait|oops|nope)\b\s*[,.!—-]|\b(?:not\s+(?:true|correct|right|equal|possible|valid|work|quite|an?\s+integer|what)|"
     r"in-?correct(?:ly)?|wrong(?:ly)?|false|contradict\w*|impossible|inconsistent|absurd|mistake[ns]?|(?:doesn['’]t|does\s+not|"
     r"didn['’]t|don['’]t|can(?:no|['’])t)\s+(?:work|hold|match|equal|satisfy|give|add|fit|be|check)|isn['’]t|is\s+not|never|"
     r"too\s+(?:big|small|large|high|low|much|many|few)|let\s+me\s+(?:re|check|double)|re-?(?:check|compute|calculate|do)|"

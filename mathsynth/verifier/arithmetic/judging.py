@@ -205,6 +205,9 @@ _RATIOS = frozenset(
 
 def _unit_explains(a: Expression, b: Expression, x: Value, y: Value) -> bool:
     """Whether different unit words on the two sides, or mixed units on one, may account for the difference."""
+    for one, other in ((a, b), (b, a)):
+        if "π" in one.letters and any(n.dimension == "angle" for n in other.numbers):
+            return True
     left = {n.dimension: {m.scale for m in a.numbers if m.dimension == n.dimension} for n in a.numbers if n.dimension}
     if any(len(scales) > 1 for scales in left.values()) and set(a.operators) & {"+", "-"}:
         return True

@@ -161,6 +161,8 @@ def lex(text: str) -> list[Token]:
             kind = "textmacro"
         if kind in ("space", "delim", "bold", "degree"):
             space = True
+            if kind == "degree" and out and out[-1].number is not None:
+                out[-1].number.dimension = "angle"
             continue
         if kind == "money":
             space, money = space or piece == "$", not (piece == "$" and dollars_are_math)
@@ -194,6 +196,8 @@ def _emit(out: list[Token], kind: str, piece: str, match: re.Match[str], text: s
             add("wall", piece)
         else:
             number(Fraction(clean), clean, places, cut=bool(match["cut"]))
+            if places == 3 and re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", piece):
+                out[-1].number = Number(Fraction(clean), places, clean, scale=Fraction(1000))
     elif kind == "sci":
         exponent = int(re.split("[eE]", piece)[1])
         if abs(exponent) > 400:
