@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from difflib import SequenceMatcher
+
+from rapidfuzz.distance import LCSseq
 
 from mathsynth.similarity import tokens
 
@@ -19,6 +22,8 @@ MAX_GROWTH = 6
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _PRONOUN = re.compile(r"\bone\b", re.IGNORECASE)
+_SMALL = frozenset("a an the there he she it they him her them his its their did does do is are was were".split())
+"""Words whose coming and going doesn't change what is asked."""
 _SOLUTION = re.compile(
     r"\\boxed|####|\bthe answer is\b|^\s*(?:\*\*)?(?:answer|solution)\b[^.?!]{0,20}:|\bstep 1\b|\blet'?s solve\b",
     re.IGNORECASE | re.MULTILINE,
@@ -33,8 +38,14 @@ def read_question(reply: str) -> str | None:
     return text[len(MARKER) :].strip().strip("*").strip()
 
 
-def fault(question: str | None, source: str, finish_reason: str, *, keeps_answer: bool) -> tuple[str, str] | None:
-    """(reason, detail) why a written question is unusable, or None. `source` is the question that it was made from."""
+def fault(
+    question: str | None, source: str, finish_reason: str, *, keeps_answer: bool, max_change: float = 1.0
+) -> tuple[str, str] | None:
+    """(reason, detail) why a written question is unusable, or None. `source` is the question that it was made from.
+
+    With `max_change` below 1, at most this share of the source's words may be lost, and what is asked may differ only
+    in words that were exchanged: a guard for small models, which keep the numbers and change the meaning.
+    """
     if finish_reason == "length":
         return "truncated", "the reply was cut by max_tokens"
     if question is None:
@@ -56,6 +67,8 @@ def fault(question: str | None, source: str, finish_reason: str, *, keeps_answer
         return "too_long", f"{len(question)} characters from {len(source)}"
     if keeps_answer and (changed := _changed_numbers(question, source)):
         return "numbers_changed", changed
+    if keeps_answer and max_change < 1:
+        return _changed_meaning(question, source, max_change)
     return None
 
 
@@ -76,3 +89,23 @@ def _changed_numbers(question: str, source: str) -> str:
     lost, new = sorted((before - after).elements()), sorted((after - before).elements())
     parts = [f"lost {', '.join(lost)}"] * bool(lost) + [f"new {', '.join(new)}"] * bool(new)
     return "; ".join(parts)
+
+
+def _changed_meaning(question: str, source: str, max_change: float) -> tuple[str, str] | None:
+    told, asked = _told_and_asked(source)
+    new_told, new_asked = _told_and_asked(question)
+    lost = 1 - LCSseq.similarity(told, new_told) / max(len(told), 1)
+    if lost > max_change:
+        return "changed_too_much", f"{lost:.0%} of the words were lost (max_change {max_change:g})"
+    for edit, start, end, new_start, new_end in SequenceMatcher(None, asked, new_asked, autojunk=False).get_opcodes():
+        gone, new = set(asked[start:end]) - _SMALL, set(new_asked[new_start:new_end]) - _SMALL
+        # What is exchanged must be known from the story: "How many loaves …" needs loaves in it.
+        if edit != "equal" and (bool(gone) != bool(new) or not new <= set(new_told)):
+            return "asks_otherwise", f"asked {' '.join(asked)!r}, now {' '.join(new_asked)!r}"
+    return None
+
+
+def _told_and_asked(text: str) -> tuple[list[str], list[str]]:
+    """The words of the story, and those of its last question."""
+    story, _, asked = re.sub(r"[?\s]+$", "", text.lower()).rpartition(". ")
+    return re.findall(r"\w+", story), re.findall(r"\w+", asked)

@@ -66,12 +66,19 @@ def load_method(name: str) -> Method:
 
 
 async def ask_for_question(
-    ctx: Context, model: str, messages: tuple[Message, ...], sample: int, seed: Problem, *, keeps_answer: bool
+    ctx: Context,
+    model: str,
+    messages: tuple[Message, ...],
+    sample: int,
+    seed: Problem,
+    *,
+    keeps_answer: bool,
+    max_change: float = 1.0,
 ) -> tuple[str, Reply, tuple[str, str] | None]:
     """One question from the model: its text, the reply, and why it is refused, if it is."""
     reply = await ctx.complete(model, ctx.request(model, messages, sample=sample))
     question = read_question(reply.text)
-    refused = fault(question, seed.question, reply.finish_reason, keeps_answer=keeps_answer)
+    refused = fault(question, seed.question, reply.finish_reason, keeps_answer=keeps_answer, max_change=max_change)
     return question or reply.text, reply, refused
 
 

@@ -22,6 +22,9 @@ class Config(MethodConfig):
 
     n: int = Field(default=1, ge=1)
     """Rewrites asked for per seed."""
+    max_change: float = Field(default=1.0, ge=0, le=1)
+    """Share of the story's words that may change, and below 1 what is asked must stay: for models that can't be trusted
+    to keep the meaning."""
     prompt: str = "rephrase"
     """The prompt; it is given `question`."""
 
@@ -41,7 +44,9 @@ async def make(seed: Problem, config: Config, model: str, ctx: Context) -> list[
     rows: list[Problem | Dropped] = []
     messages = ctx.prompt(config.prompt).messages(question=seed.question)
     for sample in range(config.n):
-        text, _, refused = await ask_for_question(ctx, model, messages, sample, seed, keeps_answer=True)
+        text, _, refused = await ask_for_question(
+            ctx, model, messages, sample, seed, keeps_answer=True, max_change=config.max_change
+        )
         problem = child(seed, text, method="rephrase", answer=seed.answer, meta={"confirm": True, "sample": sample})
         rows.append(ctx.dropped(problem, *refused) if refused else problem)
     return rows
