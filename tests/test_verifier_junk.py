@@ -42,6 +42,17 @@ NATURAL = [
     "The answer is \\boxed{\\frac{1}{2}}, that is, the answer is 0.5 because 1 - 0.5 = 0.5.",
 ]
 
+NATURAL += [
+    "(1) 3x + 2y = 16\n(2) 5x - 2y = 0\nAdding: 8x = 16, x = 2. Then 3(2) + 2y = 16, 2y = 10, y = 5.",
+    "First, $x = \\boxed{2}$. Let me check the second equation: $y = 5 - 2 = \\boxed{3}$.",
+    "The expected answer format is a fraction, so 3/4 it is. The known solution of 2x = 8 is x = 4. \\boxed{\\frac{3}{4}}",
+    "### Problem Analysis\nWe have 3 + 4.\n### Solution\n3 + 4 = 7\n### Final Answer\n\\boxed{7}",
+    "# Solution\nQuestion: what is 3 + 4?\nAnswer: 3 + 4 = 7.\nSo the final answer is \\boxed{7}.",
+    "The problem says that the answer should be an integer. 3 + 4 = 7. The user asks for the sum. \\boxed{7}",
+    "We check each option. (A) 2 + 3 = 5. (B) 2 * 3 = 6. The correct answer is (B). \\boxed{B}",
+    "The answer is $\\boxed{\\frac{3}{4}}$, so m + n = 3 + 4 = \\boxed{7}.",
+]
+
 JUNK = [
     ("no_reasoning", "The answer is \\boxed{5}."),
     ("no_reasoning", "5"),

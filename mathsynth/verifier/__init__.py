@@ -39,8 +39,8 @@ from mathsynth.verifier.extract import Extracted, extract
 from mathsynth.verifier.judge import judge
 from mathsynth.verifier.policy import GRADING, TRAINING, Policy
 from mathsynth.verifier.verdict import question, verdict
-from mathsynth.verifier.worker import Checker
 from mathsynth.verifier.words import Finding
+from mathsynth.verifier.worker import Checker
 
 VERSION = 1
 """Raised when verdicts change for the same texts and policy; part of the hash of every stage that grades."""

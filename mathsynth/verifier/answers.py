@@ -99,8 +99,16 @@ def named(p: Grammar) -> Node | None:
         if p.at("("):
             p.i += 1
             args: list[Node] = []
-            while (arg := p.peek()) is not None and (letters.is_symbol(p, arg) or arg.kind == "num" or arg.value in ("vec", "overrightarrow")):
-                args.append(letters.symbol(p) if letters.is_symbol(p, arg) else numerals.number(p) if arg.kind == "num" else p.primary())
+            while (arg := p.peek()) is not None and (
+                letters.is_symbol(p, arg) or arg.kind == "num" or arg.value in ("vec", "overrightarrow")
+            ):
+                args.append(
+                    letters.symbol(p)
+                    if letters.is_symbol(p, arg)
+                    else numerals.number(p)
+                    if arg.kind == "num"
+                    else p.primary()
+                )
                 if p.at(")"):
                     p.i += 1
                     if args and p.at("="):
@@ -211,9 +219,27 @@ def quantity(p: Grammar, node: Node, money: Unit | None) -> Node:
     if money is not None:
         node = ("qty", node, money)
     token = p.peek()
-    if token is None or node[0] not in ("num", "neg", "mul", "div", "add", "pow", "const", "call", "pm", "qty", "deg", "sym", "tuple"):
+    if token is None or node[0] not in (
+        "num",
+        "neg",
+        "mul",
+        "div",
+        "add",
+        "pow",
+        "const",
+        "call",
+        "pm",
+        "qty",
+        "deg",
+        "sym",
+        "tuple",
+    ):
         return node
-    if token.kind == "op" and token.value == "%" or (token.kind == "word" and token.value.lower() in ("percent", "percents")):
+    if (
+        (token.kind == "op"
+        and token.value == "%")
+        or (token.kind == "word" and token.value.lower() in ("percent", "percents"))
+    ):
         p.i += 1
         if p.at("%"):
             raise Unparsed("two percent signs")
@@ -248,7 +274,7 @@ def unit_words(p: Grammar) -> tuple[str, int] | None:
             parts.append(quotient)
             count += 7
             continue
-        if value == "}" and level or value == "{":
+        if (value == "}" and level) or value == "{":
             level += 1 if value == "{" else -1
         elif token.kind == "op" and value in (",", ";", ")", "]", "}", "}}", "=", "<", ">", "<=", ">="):
             break
@@ -258,7 +284,7 @@ def unit_words(p: Grammar) -> tuple[str, int] | None:
             if count == 0 and token.kind == "let" and not (token.spaced and value in "mgshLl"):
                 return None
             parts.append((" " if token.spaced or token.kind == "text" else "") + value)
-        elif token.kind == "num" and count or token.kind == "op" and value in "^/*-()%{}." or value in ("cdot", "circ"):
+        elif (token.kind == "num" and count) or (token.kind == "op" and value in "^/*-()%{}.") or value in ("cdot", "circ"):
             parts.append({"cdot": "*", "circ": "°", "{": "", "}": ""}.get(value, value))
         else:
             return None
@@ -279,7 +305,13 @@ def _says_to(p: Grammar) -> bool:
     """`2 to 3`: a ratio in words."""
     token = p.peek()
     before = p.found[p.i - 1] if p.i else None
-    return token is not None and token.kind in ("text", "word") and token.value.strip() == "to" and before is not None and before.kind == "num"
+    return (
+        token is not None
+        and token.kind in ("text", "word")
+        and token.value.strip() == "to"
+        and before is not None
+        and before.kind == "num"
+    )
 
 
 def _grouped(items: list[Node], joins: list[str]) -> tuple[Node, ...]:

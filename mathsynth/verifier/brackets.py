@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from mathsynth.verifier.grammar import Grammar
 
 
-
 def bracket(p: Grammar, opener: str) -> Node:
     """( ... ), [ ... ), ]a, b[, <a, b>: a group, a tuple or an interval."""
     p.depth += 1
@@ -104,7 +103,11 @@ def cases(p: Grammar, name: str) -> Node:
 
 def condition(p: Grammar, found: list[Token]) -> Node:
     """A relation if it reads as one, else its words."""
-    words = [t for t in found if not (t.kind in ("text", "word") and t.value.strip(" ,").lower() in ("if", "when", "for", "where"))]
+    words = [
+        t
+        for t in found
+        if not (t.kind in ("text", "word") and t.value.strip(" ,").lower() in ("if", "when", "for", "where"))
+    ]
     while words and words[0].value == ",":
         words = words[1:]
     while words and words[-1].value in (",", ".", ";"):

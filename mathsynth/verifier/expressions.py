@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from mathsynth.verifier.exact import ONE, Algebra, Poly, TooBig, Undefined, Value, decisive, rational
+from mathsynth.verifier.exact import Algebra
 from mathsynth.verifier.numeric import FLOATS, Hard, Library, Pole, digits, evaluate, points, sample, whole_variables
 from mathsynth.verifier.policy import Policy
-from mathsynth.verifier.tree import Node, substitute, symbols, walk
+from mathsynth.verifier.polynomials import ONE, Poly, TooBig, Undefined, Value, decisive, rational
+from mathsynth.verifier.tree import Node, symbols, walk
 from mathsynth.verifier.words import Finding
 
 INDEX_NAMES = frozenset("nkmijlprstNKM")
@@ -78,13 +79,15 @@ def _exact(a: Node, b: Node) -> Finding | None:
     try:
         left, right = algebra.value(a), algebra.value(b)
         difference = algebra.difference(left, right)
-    except (TooBig, OverflowError, RecursionError):
+    except (TooBig, OverflowError, ValueError, RecursionError):
         return None
     except Undefined as error:
         return Finding(None, "undefined", str(error))
     if not difference:
         plain = rational(left) is not None
-        return Finding(True, "exact rational" if plain else "exact form", "the same value" if plain else "the same canonical form")
+        return Finding(
+            True, "exact rational" if plain else "exact form", "the same value" if plain else "the same canonical form"
+        )
     if decisive(left[0], left[1], right[0], right[1]):
         return Finding(False, "exact form", "another value" if not (symbols(a) | symbols(b)) else "another expression")
     return None
@@ -124,7 +127,7 @@ def _rounded(decimal: Node, other: Node, policy: Policy, slow: bool) -> Finding 
     value, unit, written = literal
     try:
         exact = rational(Algebra().value(other))
-    except (TooBig, Undefined, OverflowError):
+    except (TooBig, Undefined, OverflowError, ValueError):
         exact = None
     if exact is not None:
         bottom = exact.denominator
@@ -189,7 +192,9 @@ def _sampled(a: Node, b: Node, slow: bool) -> Finding:
     if fine.agree >= wanted:
         if fine.apart:
             return Finding(None, "domain", "equal where both are real, but one exists where the other does not")
-        return Finding(True, "numbers", f"the same value at {fine.agree} points" if names else "the same value to 190 digits")
+        return Finding(
+            True, "numbers", f"the same value at {fine.agree} points" if names else "the same value to 190 digits"
+        )
     if names and names <= {n for n in names if n.split("_")[0] in INDEX_NAMES}:
         whole = sample(a, b, digits(places), wanted=8, tolerance=tolerance, whole_all=True)
         if whole.differ:
@@ -225,7 +230,7 @@ def proportional(a: Node, b: Node, policy: Policy, slow: bool, *, positive: bool
             return Finding(good, "equation", "one is a multiple of the other" if good else "the sign is turned")
         if not positive and (cleared := _cleared(left, right)) is not None:
             return cleared
-    except (TooBig, Undefined, OverflowError, RecursionError):
+    except (TooBig, Undefined, OverflowError, ValueError, RecursionError):
         pass
     quotient: Node = ("div", a, b)
     try:
@@ -305,4 +310,4 @@ def _ratio(quotient: Node, names: set[str], lib: Library, tolerance: float) -> t
     return None if first is None or seen < 6 else (True, 1.0 if first.real > 0 else -1.0)
 
 
-__all__ = ["INDEX_NAMES", "NeedSlow", "decimal_literal", "infinity", "proportional", "scalars", "substitute"]
+__all__ = ["INDEX_NAMES", "NeedSlow", "decimal_literal", "infinity", "proportional", "scalars"]

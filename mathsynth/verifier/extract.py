@@ -65,7 +65,9 @@ _CONCLUSION = re.compile(
     r"\b(?:therefore|thus|hence|so|consequently|finally|conclude|conclusion|in total|altogether)\b|因此|所以|故|综上|从而|一共",
     re.I,
 )
-_COPULA = re.compile(r"\b(?:is|are|was|were|equals?|becomes?|gives?|get|obtain|be|=>)\b\s*:?\s*|[是为即]|等于|(?<![<>!=\\])=(?!=)")
+_COPULA = re.compile(
+    r"\b(?:is|are|was|were|equals?|becomes?|gives?|get|obtain|be|=>)\b\s*:?\s*|[是为即]|等于|(?<![<>!=\\])=(?!=)"
+)
 _BREAK = re.compile(r"(?<![A-Za-z]\.[A-Za-z])[.!?](?=\s|$|\*\*|</)|[。！？]|\n")
 _CLAUSE = re.compile(
     r",\s+(?=(?:which|since|because|as|so|it|this|that|in|the|not|but|where|when|if|with|for|giving|making|and (?:it|the|not|so))\b)"
@@ -185,7 +187,11 @@ def _boxed(text: str) -> tuple[Extracted | None, bool]:
 
 
 def _unbalanced(text: str) -> bool:
-    return text.count("{") != text.count("}") or text.count(r"\(") > text.count(r"\)") or text.count(r"\[") > text.count(r"\]")
+    return (
+        text.count("{") != text.count("}")
+        or text.count(r"\(") > text.count(r"\)")
+        or text.count(r"\[") > text.count(r"\]")
+    )
 
 
 def _is_cut(text: str) -> bool:
@@ -195,7 +201,14 @@ def _is_cut(text: str) -> bool:
         return True
     if _unbalanced(tail) and len(text) < 4000:
         return True
-    return re.search(r"(?:[=+\-*/(,<>^_\\]|\b(?:the|we|to|of|and|is|are|then|that|with|for|a|an|by|so|which|where))\s*$", tail, re.I) is not None
+    return (
+        re.search(
+            r"(?:[=+\-*/(,<>^_\\]|\b(?:the|we|to|of|and|is|are|then|that|with|for|a|an|by|so|which|where))\s*$",
+            tail,
+            re.I,
+        )
+        is not None
+    )
 
 
 def _hashes(text: str) -> Extracted | None:
@@ -282,7 +295,11 @@ def _narrow(sentence: str) -> str | None:
 def _whole(text: str) -> Extracted | None:
     """A response that is nothing but one short expression."""
     body = text.strip()
-    if len(body) > 400 or "\n" in body or re.search(r"[A-Za-z\u4e00-\u9fff]{2,}\s+[A-Za-z]{2,}\s", re.sub(r"\\[A-Za-z]+", "", body)):
+    if (
+        len(body) > 400
+        or "\n" in body
+        or re.search(r"[A-Za-z\u4e00-\u9fff]{2,}\s+[A-Za-z]{2,}\s", re.sub(r"\\[A-Za-z]+", "", body))
+    ):
         return None
     if "$" in body and re.search(r"[A-Za-z]{2,}", _MATH.sub("", body)):
         return None
@@ -301,7 +318,10 @@ def _conclusion(text: str) -> Extracted | None:
     if re.search(r"[\u4e00-\u9fff]", last):
         last = re.split("[，；]", last)[-1]
     masked = _MATH.sub(lambda m: "\x00" * len(m[0]), last)
-    if clause := re.search(r",\s+(?:or|i\.e\.|that is)\s|[，,]\s*(?=(?:in total|altogether|respectively|as (?:required|desired))\b)", masked):
+    if clause := re.search(
+        r",\s+(?:or|i\.e\.|that is)\s|[，,]\s*(?=(?:in total|altogether|respectively|as (?:required|desired))\b)",
+        masked,
+    ):
         last, masked = last[: clause.start()], masked[: clause.start()]
     if maths := list(_MATH.finditer(last)):
         value = _inner(maths[-1])

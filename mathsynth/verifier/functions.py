@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mathsynth.verifier.grammar import Grammar
 
 
-
 def root(p: Grammar, kind: str) -> Node:
     index: Node = num(3 if kind == "ucbrt" else 2)
     if kind == "sqrt" and p.at("["):
@@ -49,10 +48,10 @@ def function(p: Grammar, name: str) -> Node:
         if len(args) != 1:
             raise Unparsed(f"{name} of several")
         if name == "exp":
-            return ("pow", E, args[0])
-        name, args = "log", (args[0], num(10) if name == "lg" else base)
-        if args[1] is None:
-            name, args = "logq", (args[0],)
+            value: Node = ("pow", E, args[0])
+            return value if power is None else ("pow", value, power)
+        given = num(10) if name == "lg" else base
+        name, args = ("logq", args) if given is None else ("log", (args[0], given))
     elif base is not None:
         raise Unparsed(f"a subscript on {name}")
     if name in ("max", "min", "gcd", "lcm", "binom"):
@@ -155,9 +154,10 @@ def integral(p: Grammar) -> Node:
     rest, p.found = p.found[end:], p.found[:end]
     try:
         body = p.sum() if p.i < end else num(1)
-        if p.i != end:
+        if p.i != len(p.found):
             raise Unparsed("an integral's body")
     finally:
+        end = len(p.found)
         p.found = p.found + rest
     p.i = end + 1
     var = letters.symbol(p)
@@ -169,6 +169,7 @@ def limit(p: Grammar) -> Node:
         p.i += 1
         return ("neg", limit(p))
     return p.argument()
+
 
 # environments
 

@@ -8,7 +8,7 @@ from mathsynth.verifier import answers, brackets, functions, letters, numerals
 from mathsynth.verifier.tokens import Token, Unparsed
 from mathsynth.verifier.tree import INF, PI, E, I, Node, num, times
 from mathsynth.verifier.units import known_unit
-from mathsynth.verifier.vocabulary import DECOR, FUNCTIONS, GREEK, STARTS
+from mathsynth.verifier.vocabulary import DECOR, FUNCTIONS, GREEK, STARTS, known_word
 
 
 class Grammar:
@@ -32,6 +32,14 @@ class Grammar:
     def at(self, *values: str) -> bool:
         token = self.peek()
         return token is not None and token.kind in ("op", "cmd") and token.value in values
+
+    def split(self, size: int) -> None:
+        """Cut the token here in two, so that its first characters can be read alone (and again, after a retreat)."""
+        kind, value, spaced = self.found[self.i]
+        if size < len(value):
+            parts = (value[:size], spaced), (value[size:], False)
+            cut = [Token("let" if kind == "word" and len(text) == 1 else kind, text, space) for text, space in parts]
+            self.found[self.i : self.i + 1] = cut
 
     def expect(self, value: str) -> None:
         if not self.at(value):
@@ -137,7 +145,13 @@ class Grammar:
                     self.i = at
                 elif after.kind == "num" and after.spaced and after.value.isdigit():
                     slash, bottom_token = self.peek(2), self.peek(3)
-                    if slash and slash.value == "/" and bottom_token and bottom_token.kind == "num" and bottom_token.value.isdigit():
+                    if (
+                        slash
+                        and slash.value == "/"
+                        and bottom_token
+                        and bottom_token.kind == "num"
+                        and bottom_token.value.isdigit()
+                    ):
                         top_value, bottom_value = int(after.value[:400]), int(bottom_token.value[:400])
                         if 0 < top_value < bottom_value:
                             self.i += 4
@@ -188,6 +202,8 @@ class Grammar:
             node = self.group()
         elif self.at("*", "'"):
             raise Unparsed("a mark as an exponent")
+        elif (token := self.peek()) is not None and token.kind == "word" and not known_word(token.value):
+            node = self.argument()  # e^xy is e^x y
         else:
             node = self.primary()
         if self.at("^") and not self.degree_ahead():
@@ -197,7 +213,9 @@ class Grammar:
 
     def degree_ahead(self) -> bool:
         after = self.peek(1)
-        return after is not None and (after.value == "circ" or (after.value == "{" and (t := self.peek(2)) is not None and t.value == "circ"))
+        return after is not None and (
+            after.value == "circ" or (after.value == "{" and (t := self.peek(2)) is not None and t.value == "circ")
+        )
 
     # atoms
 
@@ -301,15 +319,12 @@ class Grammar:
         if token is None:
             raise Unparsed("an argument is missing")
         if token.kind == "num" and token.value.isdigit():
-            digit, rest = token.value[0], token.value[1:]
-            if rest:
-                self.found[self.i] = Token("num", rest, False)
-            else:
-                self.i += 1
-            return num(int(digit))
-        if token.kind == "word":
-            self.found[self.i] = Token("let" if len(token.value) == 2 else "word", token.value[1:], False)
-            return E if token.value[0] == "e" else I if token.value[0] == "i" else ("sym", token.value[0])
+            self.split(1)
+            return num(int(self.next().value))
+        if token.kind == "word" and not known_word(token.value):
+            self.split(1)
+            letter = self.next().value
+            return E if letter == "e" else I if letter == "i" else ("sym", letter)
         if token.kind == "op" and token.value not in ("(", "|"):
             raise Unparsed("an argument is missing")
         return self.primary()

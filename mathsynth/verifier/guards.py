@@ -7,7 +7,9 @@ import re
 MAX_LENGTH = 30_000
 FAST_DEPTH, SLOW_DEPTH = 40, 1500
 _DIGITS = re.compile(r"\d{4001}")
-_CODE = re.compile(r"__\w|\b(?:import|lambda|exec|eval|open|getattr|globals|os|sys|subprocess)\b\s*[.(:]|\\(?:input|include|def|write|immediate|read|csname|catcode|let|loop)(?![A-Za-z])")
+_CODE = re.compile(
+    r"__\w|\b(?:import|lambda|exec|eval|open|getattr|globals|os|sys|subprocess)\b\s*[.(:]|\\(?:input|include|def|write|immediate|read|csname|catcode|let|loop)(?![A-Za-z])"
+)
 _OPEN = re.compile(r"(?<!\\)[{(\[]|\\\{")
 _PAIRS = {"(": ")", "{": "}"}
 

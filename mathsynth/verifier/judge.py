@@ -68,7 +68,11 @@ def judge(reference: str, answer: str, policy: Policy, *, slow: bool) -> Finding
     found = Comparison(policy, slow).answers(left, right)
     if found.equal is False and ("," in a or "," in b):
         other_left, other_right = _tree(a, False), _tree(b, False)
-        if (other_left, other_right) != (left, right) and not isinstance(other_left, str) and not isinstance(other_right, str):
+        if (
+            (other_left, other_right) != (left, right)
+            and not isinstance(other_left, str)
+            and not isinstance(other_right, str)
+        ):
             again = Comparison(policy, slow).answers(other_left, other_right)
             if again.equal is not False:
                 return Finding(None, "grouping", "a comma that groups digits or separates numbers")
@@ -87,7 +91,12 @@ def _unread(a: str, b: str, left: Node | str, right: Node | str) -> Finding:
     """At least one side is no mathematics: only words that can be no number are called different."""
     words_a, words_b = words_of(a), words_of(b)
     for tree, words in ((left, words_b), (right, words_a)):
-        if not isinstance(tree, str) and words in _NO_NUMBER and is_scalar(tree) and all(part[0] in _DEFINITE for part in walk(tree)):
+        if (
+            not isinstance(tree, str)
+            and words in _NO_NUMBER
+            and is_scalar(tree)
+            and all(part[0] in _DEFINITE for part in walk(tree))
+        ):
             return Finding(False, "words", "a number and a word")
     if plain(a).lower().replace(" ", "") == plain(b).lower().replace(" ", "") and len(a) > 2 and words_a and words_b:
         return Finding(True, "words", "the same words")

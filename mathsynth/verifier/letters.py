@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from mathsynth.verifier.tokens import Token, Unparsed
 from mathsynth.verifier.tree import E, I, Node, num
 from mathsynth.verifier.units import known_unit
-from mathsynth.verifier.vocabulary import CALLED, FUNCTIONS, GREEK, PLAIN, RENAMED
+from mathsynth.verifier.vocabulary import CALLED, FUNCTIONS, GREEK, PLAIN, RENAMED, known_word
 
 if TYPE_CHECKING:
     from mathsynth.verifier.grammar import Grammar
+
+
+_INDEX_WORDS = frozenset(("max", "min", "in", "out", "avg", "total", "two", "three", "four", "five", "six", "seven", "eight",
+                          "nine", "ten", "eleven", "twelve", "sixteen"))  # fmt: skip
 
 
 def is_symbol(p: Grammar, token: Token) -> bool:
@@ -37,7 +41,7 @@ def only_numbers_before(p: Grammar) -> bool:
 
 def word_is_maths(p: Grammar, word: str) -> bool:
     """Whether a run of letters is a function, a constant or a product of variables, and no English or unit."""
-    if word in FUNCTIONS or word in PLAIN or word in RENAMED or word in GREEK:
+    if known_word(word):
         return True
     if len(word) == 1:
         return True
@@ -79,7 +83,7 @@ def called(p: Grammar, name: Node, token: Token) -> Node:
     if not p.at("("):
         if token.value == "C" and "_" in name[1] and p.at("^") and name[1][2:].isdigit():
             after = p.peek(1)
-            if after and after.kind == "num" or after and after.value == "{" and (t := p.peek(2)) and t.kind == "num":
+            if (after and after.kind == "num") or (after and after.value == "{" and (t := p.peek(2)) and t.kind == "num"):
                 p.i += 1
                 k = p.exponent()
                 if k[0] == "num" and k[1] <= int(name[1][2:]):
@@ -128,17 +132,17 @@ def word(p: Grammar, token: Token) -> Node:
     p.i += 1
     if word.isupper() and len(word) > 2:
         return ("sym", word)
-    letters = [E if c == "e" else I if c == "i" else ("sym", c) for c in word]
-    if p.at("_", "'") or (p.at("(") and word[-1] in CALLED):
-        # the mark belongs to the last letter only
-        p.found[p.i - 1] = Token("let", word[-1], False)
-        p.i -= 1
-        letters[-1] = letter(p)
-    elif p.at("^"):
-        p.found[p.i - 1] = Token("let", word[-1], False)
-        p.i -= 1
-        letters[-1] = p.power()
-    return ("mul", tuple(letters))
+    if p.at("_", "'", "^") or (p.at("(") and word[-1] in CALLED):
+        p.i -= 1  # the mark belongs to the last letter only
+        p.split(len(word) - 1)
+        front = p.next().value
+        last = p.power()
+        return ("mul", (*(_letter(c) for c in front), last))
+    return ("mul", tuple(_letter(c) for c in word))
+
+
+def _letter(char: str) -> Node:
+    return E if char == "e" else I if char == "i" else ("sym", char)
 
 
 def decorated(p: Grammar, mark: str) -> Node:
@@ -162,8 +166,13 @@ def raw_argument(p: Grammar) -> str:
             raise Unparsed("an empty subscript")
         if token.kind == "num" and len(token.value) > 1 and p.found[p.i - 3].kind == "let":
             raise Unparsed("an unclear subscript")
+        if token.kind == "word" and not known_word(token.value) and token.value not in _INDEX_WORDS:
+            p.i -= 1
+            p.split(1)
+            return p.next().value  # a_nb is a_n b
         return token.value.strip()
-    parts, level = [], 1
+    parts: list[str] = []
+    level = 1
     while True:
         token = p.next()
         level += (token.value == "{") - (token.value == "}")

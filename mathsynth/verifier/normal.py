@@ -50,7 +50,21 @@ _SUB_RUN = re.compile(f"[{''.join(_SUB)}]+")
 _SPACING = re.compile(
     r"\\(?:quad|qquad|enspace|thinspace|hfill|displaystyle|textstyle|scriptstyle|limits|nolimits|bigl?|bigr|Bigl?|Bigr|"
     r"biggl?|biggr|Biggl?|Biggr|left|right|middle|mathopen|mathclose|nobreak|allowbreak|null|protect)(?![A-Za-z])\.?"
-    r"|\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}|\\(?:label|tag)\{[^{}]*\}"
+    r"|\\(?:large|Large|LARGE|huge|Huge|small|bf|it|rm|sf|tt|boldmath|bfseries)(?![A-Za-z])"
+    r"|\\(?:color|textcolor)\s*\{[^{}]*\}|\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}|\\(?:label|tag)\{[^{}]*\}"
+)
+_FRAME = re.compile(
+    r"\\(?:underline|uline|textcolor\s*\{[^{}]*\}|mathop|mathbin|mathrel|ensuremath|bbox)\s*\{([^{}]*)\}"
+)
+_TAGS = re.compile(r"</?(?:b|i|u|strong|em|span|p|center|font)(?:\s[^<>]*)?>", re.I)
+_ENTITIES = (
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&le;", r"\le "),
+    ("&ge;", r"\ge "),
+    ("&nbsp;", " "),
+    ("&times;", r"\times "),
+    ("&pi;", r"\pi "),
 )
 _GROUP_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|\\!,|\{\\,\}|\\;|\\ |,\s*\\!)\s*(?=\d{3}(?!\d))")
 _ESCAPED_SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|~|(?<!\\)\\\n")
@@ -114,7 +128,13 @@ def _unbox(text: str) -> str:
 
 def clean(text: str) -> str:
     """One notation for both sides: LaTeX signs, no wrappers, no spacing commands; still the same mathematics."""
+    if "<" in text or "&" in text:
+        text = _TAGS.sub("", text)
+        text = re.sub(r"<sup>(.*?)</sup>", r"^{\1}", re.sub(r"<sub>(.*?)</sub>", r"_{\1}", text))
+        for entity, sign in _ENTITIES:
+            text = text.replace(entity, sign)
     text = unwrap(to_latex(text))
+    text = _FRAME.sub(r"\1", text) if "\\" in text else text
     if "\\" in text or "{" in text:
         text = _GROUP_COMMA.sub("", text)
         text = _SPACING.sub(" ", text)
@@ -135,7 +155,9 @@ def _undollar(text: str) -> str:
     return re.sub(r"(?<!\\)\$", " ", text)
 
 
-_ALIASES = re.compile(r"\\(dfrac|tfrac|cfrac|lt|gt|leq|geq|neq|leqslant|geqslant|varnothing|rm|dbinom|tbinom|lbrace|rbrace)(?![A-Za-z])")
+_ALIASES = re.compile(
+    r"\\(dfrac|tfrac|cfrac|lt|gt|leq|geq|neq|leqslant|geqslant|varnothing|rm|dbinom|tbinom|lbrace|rbrace)(?![A-Za-z])"
+)
 _ALIAS = {
     "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "lt": "<", "gt": ">", "leq": r"\le", "geq": r"\ge",
     "neq": r"\ne", "leqslant": r"\le", "geqslant": r"\ge", "varnothing": r"\emptyset", "rm": "", "dbinom": r"\binom",
@@ -143,7 +165,9 @@ _ALIAS = {
 }  # fmt: skip
 _WORDSPACE = re.compile(r"(?<=[\w.,])\s+(?=[\w.])")
 _SPACE = re.compile(r"\s+")
-_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|mathit|textup|operatorname)\s*\{([^{}\\]*)\}")
+_TEXT = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|mathit|textup|operatorname)\s*\{([^{}\\]*)\}"
+)
 
 
 def key(cleaned: str) -> str:

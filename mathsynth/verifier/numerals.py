@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mathsynth.verifier.grammar import Grammar
 
 
-
 def number(p: Grammar) -> Node:
     """Digits, with groups of three after commas or spaces at the top, perhaps a base."""
     token = p.next()
@@ -64,7 +63,15 @@ def groups(p: Grammar, first: str) -> str:
     if not by_comma and after is not None and after.value == "/":
         p.i = at
         return ""
-    if by_comma and out and after is not None and after.value == "," and (t := p.peek(1)) is not None and t.kind == "num" and not t.spaced:
+    if (
+        by_comma
+        and out
+        and after is not None
+        and after.value == ","
+        and (t := p.peek(1)) is not None
+        and t.kind == "num"
+        and not t.spaced
+    ):
         p.i = at
         return ""
     p.grouped = p.grouped or bool(out and by_comma)
@@ -103,8 +110,8 @@ def recurring(text: str) -> Fraction:
     else:
         whole, digits = re.fullmatch(r"(\d*)\.(\d+).*", bare).groups()  # type: ignore[union-attr]
         fixed, cycle = _period(digits)
-    tail = Fraction(int(cycle), 10 ** len(cycle) - 1) / 10 ** len(fixed)
-    return int(whole or "0") + (Fraction(int(fixed), 10 ** len(fixed)) if fixed else 0) + tail
+    tail: Fraction = Fraction(int(cycle), 10 ** len(cycle) - 1) / 10 ** len(fixed)
+    return Fraction(int((whole or "0") + fixed), 10 ** len(fixed)) + tail
 
 
 def _period(digits: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from mathsynth.verifier.tree import Node, substitute, symbols, walk
+from mathsynth.verifier.tree import Node, indexed_by, symbols, walk
 
 
 class Hard(Exception):
@@ -251,18 +251,23 @@ def _determinant(rows: list[list[Any]]) -> Any:
         raise Hard("determinant")
     if len(rows) == 1:
         return rows[0][0]
-    return sum((-1) ** j * head * _determinant([r[:j] + r[j + 1 :] for r in rows[1:]]) for j, head in enumerate(rows[0]))
+    return sum(
+        (-1) ** j * head * _determinant([r[:j] + r[j + 1 :] for r in rows[1:]]) for j, head in enumerate(rows[0])
+    )
 
 
 def _series(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     kind, var, low, high, body = node
+    if indexed_by(body, var):
+        raise Hard("terms of a sequence")
     start = _exactly(evaluate(low, at, lib))
     if start is None:
         raise Hard("series")
     if high == ("const", "inf"):
         if lib.nsum is None or kind != "sum":
             raise Hard("infinite series")
-        return lib.nsum(lambda n: evaluate(body, {**at, var: Fraction(int(n))}, lib), [int(start), math.inf])
+        add_up = lib.nsum
+        return add_up(lambda n: evaluate(body, {**at, var: Fraction(int(n))}, lib), [int(start), math.inf])
     end = _exactly(evaluate(high, at, lib))
     if end is None or end - start > 3000:
         raise Hard("series")
@@ -274,7 +279,8 @@ def _series(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
 
 
 def _integral(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
-    if lib.quad is None:
+    quad = lib.quad
+    if quad is None:
         raise Hard("integral")
     _, var, low, high, body = node
     lib = lib._replace(noise=0.0)  # near infinity the terms differ in size, and the error is estimated anyway
@@ -285,7 +291,7 @@ def _integral(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
         value = Fraction(man) * Fraction(2) ** exp if abs(exp) < 5000 else Fraction(0)
         return evaluate(body, {**at, var: value}, lib)
 
-    value, error = lib.quad(inside, ends, error=True)
+    value, error = quad(inside, ends, error=True)
     if abs(error) > 1e-14 * (1 + abs(value)):
         raise Hard("integral")
     return value
@@ -403,4 +409,4 @@ def _marks(node: Node) -> list[Fraction]:
     return list(dict.fromkeys(found))
 
 
-__all__ = ["FLOATS", "Hard", "Library", "Pole", "Sampled", "digits", "evaluate", "sample", "substitute"]
+__all__ = ["FLOATS", "Hard", "Library", "Pole", "Sampled", "digits", "evaluate", "sample"]

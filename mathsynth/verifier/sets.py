@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import NamedTuple
 
-from mathsynth.verifier.exact import ONE, Algebra, TooBig, Undefined, rational
+from mathsynth.verifier.exact import Algebra
 from mathsynth.verifier.numeric import FLOATS, Hard, Pole, evaluate
+from mathsynth.verifier.polynomials import ONE, TooBig, Undefined, rational
 from mathsynth.verifier.tree import INF, Node, is_scalar, num, symbols
 
 _MINUS_INF: Node = ("neg", INF)
@@ -32,7 +34,7 @@ class Reals(NamedTuple):
     name: str | None = None
 
 
-EVERYTHING = (Span(-math.inf, _MINUS_INF, False, math.inf, INF, False),)
+EVERYTHING: tuple[Span, ...] = (Span(-math.inf, _MINUS_INF, False, math.inf, INF, False),)
 
 
 def _number(node: Node) -> float | None:
@@ -67,7 +69,18 @@ def reals(node: Node, *, loose: bool = False) -> Reals | None:
             return None
         if low == high and not (node[2] == "[" and node[3] == "]"):
             return None
-        return Reals((Span(low, node[1][0], node[2] == "[" and low > -math.inf, high, node[1][1], node[3] == "]" and high < math.inf),))
+        return Reals(
+            (
+                Span(
+                    low,
+                    node[1][0],
+                    node[2] == "[" and low > -math.inf,
+                    high,
+                    node[1][1],
+                    node[3] == "]" and high < math.inf,
+                ),
+            )
+        )
     if kind == "set" or (kind == "list" and loose and all(is_scalar(item) for item in node[1])):
         points = [(_number(item), item) for item in node[1]]
         if any(p is None for p, _ in points):
@@ -170,8 +183,8 @@ def _linear(left: Node, op: str, right: Node, name: str) -> tuple[Span, ...] | N
             top, bottom = algebra.value(("add", (left, ("neg", right))))
         except (TooBig, Undefined):
             return None
-        mono = (("s:" + name, 1),)
-        slope, rest = top.get(mono), top.get((), 0)  # type: ignore[call-overload]
+        mono = (("s:" + name, Fraction(1)),)
+        slope, rest = top.get(mono), top.get((), Fraction(0))
         if bottom != ONE or slope is None or set(top) - {mono, ()}:
             return None
         bound = num(-rest / slope)
@@ -196,7 +209,7 @@ def _union(spans: list[Span]) -> tuple[Span, ...]:
         if out:
             last = out[-1]
             touch = _close(span.low, last.high)
-            if span.low < last.high and not touch or touch and (span.low_in or last.high_in):
+            if (span.low < last.high and not touch) or (touch and (span.low_in or last.high_in)):
                 if span.high > last.high and not _close(span.high, last.high):
                     out[-1] = last._replace(high=span.high, high_node=span.high_node, high_in=span.high_in)
                 elif _close(span.high, last.high):
@@ -210,7 +223,7 @@ def _complement(spans: tuple[Span, ...]) -> tuple[Span, ...]:
     out: list[Span] = []
     low, low_node, low_in = -math.inf, _MINUS_INF, False
     for span in spans:
-        if low < span.low and not _close(low, span.low) or (_close(low, span.low) and low_in and not span.low_in):
+        if (low < span.low and not _close(low, span.low)) or (_close(low, span.low) and low_in and not span.low_in):
             out.append(Span(low, low_node, low_in, span.low, span.low_node, not span.low_in and span.low > -math.inf))
         low, low_node, low_in = span.high, span.high_node, not span.high_in and span.high < math.inf
     if low < math.inf:
@@ -230,7 +243,7 @@ def _intersection(a: tuple[Span, ...], b: tuple[Span, ...]) -> tuple[Span, ...]:
                 high, high_node, high_in = s.high, s.high_node, s.high_in and t.high_in
             else:
                 high, high_node, high_in = (s if s.high < t.high else t)[3:]
-            if low < high and not _close(low, high) or (_close(low, high) and low_in and high_in):
+            if (low < high and not _close(low, high)) or (_close(low, high) and low_in and high_in):
                 out.append(Span(low, low_node, low_in, high, high_node, high_in))
     return _union(out)
 

@@ -111,7 +111,12 @@ def name_text(left: Node) -> str | None:
         return str(left[1])
     if kind == "const" and left[1] == "i":
         return "i"
-    if kind == "call" and all(arg[0] in ("sym", "num") for arg in left[2]) and re.fullmatch(r"[A-Za-z]\w{0,9}'*(?:\^-1)?|\w+_.+", left[1]) and left[1] not in _KNOWN:
+    if (
+        kind == "call"
+        and all(arg[0] in ("sym", "num") for arg in left[2])
+        and re.fullmatch(r"[A-Za-z]\w{0,9}'*(?:\^-1)?|\w+_.+", left[1])
+        and left[1] not in _KNOWN
+    ):
         return f"{left[1]}({','.join(str(arg[1]) for arg in left[2])})"
     if kind == "tuple" and all(part[0] == "sym" for part in left[1]):
         return f"({','.join(part[1] for part in left[1])})"
@@ -122,14 +127,35 @@ def name_text(left: Node) -> str | None:
     return _segment(left)
 
 
-_KNOWN = {"ln", "log", "sin", "cos", "tan", "abs", "root", "fact", "binom", "det", "gcd", "lcm", "max", "min", "floor", "ceil"}
+_KNOWN = {
+    "ln",
+    "log",
+    "sin",
+    "cos",
+    "tan",
+    "abs",
+    "root",
+    "fact",
+    "binom",
+    "det",
+    "gcd",
+    "lcm",
+    "max",
+    "min",
+    "floor",
+    "ceil",
+}
 
 
 def _segment(node: Node) -> str | None:
     """Upper-case points side by side: AB, or a symbol with an index."""
     if node[0] == "sym" and (node[1].isupper() or "_" in node[1] or " " in node[1]):
         return str(node[1])
-    if node[0] == "mul" and any(p[0] == "sym" and p[1].startswith(("angle ", "measuredangle ")) for p in node[1]) and len(node[1]) == 2:
+    if (
+        node[0] == "mul"
+        and any(p[0] == "sym" and p[1].startswith(("angle ", "measuredangle ")) for p in node[1])
+        and len(node[1]) == 2
+    ):
         return " ".join(str(p[1]) for p in node[1])
     if node[0] == "mul" and len(node[1]) in (2, 3) and all(p[0] == "sym" and p[1][:1].isupper() for p in node[1]):
         return "".join(p[1] for p in node[1])
@@ -141,7 +167,9 @@ def _segment(node: Node) -> str | None:
 def indexed(names: tuple[str, ...]) -> bool:
     """x_1, x_2, ...: one letter with running indices, so the order of the values is nobody's choice."""
     heads = {name.split("_")[0] for name in names}
-    return len(heads) == 1 and sorted(name.partition("_")[2] for name in names) == [str(i + 1) for i in range(len(names))]
+    return len(heads) == 1 and sorted(name.partition("_")[2] for name in names) == [
+        str(i + 1) for i in range(len(names))
+    ]
 
 
 def matrix_of(node: Node) -> Node | None:
@@ -157,7 +185,10 @@ def matrix_of(node: Node) -> Node | None:
         rows = [part[1] for part in parts if part is not None]
         if len(rows) != len(parts) or len({(len(r), len(r[0])) for r in rows}) != 1:
             return None
-        return ("matrix", tuple(tuple(("add", entries) for entries in zip(*line, strict=True)) for line in zip(*rows, strict=True)))
+        return (
+            "matrix",
+            tuple(tuple(("add", entries) for entries in zip(*line, strict=True)) for line in zip(*rows, strict=True)),
+        )
     if kind == "div" and (inner := matrix_of(node[1])) is not None and matrix_of(node[2]) is None:
         return ("matrix", tuple(tuple(("div", e, node[2]) for e in row) for row in inner[1]))
     if kind == "mul":
@@ -171,7 +202,13 @@ def matrix_of(node: Node) -> Node | None:
                 out = inner
             elif len(out[1][0]) == len(inner[1]) <= 6:
                 columns = list(zip(*inner[1], strict=True))
-                out = ("matrix", tuple(tuple(("add", tuple(("mul", (x, y)) for x, y in zip(row, c, strict=True))) for c in columns) for row in out[1]))
+                out = (
+                    "matrix",
+                    tuple(
+                        tuple(("add", tuple(("mul", (x, y)) for x, y in zip(row, c, strict=True))) for c in columns)
+                        for row in out[1]
+                    ),
+                )
             else:
                 return None
         if out is None:
@@ -189,4 +226,16 @@ def has_matrix(node: Node) -> bool:
     return node[0] == "matrix" or any(has_matrix(child) for child in children(node))
 
 
-__all__ = ["Shape", "bag", "expand", "has_matrix", "indexed", "is_scalar", "matrix_of", "name_of", "name_text", "shape", "symbols"]
+__all__ = [
+    "Shape",
+    "bag",
+    "expand",
+    "has_matrix",
+    "indexed",
+    "is_scalar",
+    "matrix_of",
+    "name_of",
+    "name_text",
+    "shape",
+    "symbols",
+]

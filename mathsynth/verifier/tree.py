@@ -97,3 +97,8 @@ def is_scalar(node: Node) -> bool:
 def times(left: Node, right: Node) -> Node:
     """A product; products nest to the left as one."""
     return ("mul", (*left[1], right)) if left[0] == "mul" else ("mul", (left, right))
+
+
+def indexed_by(node: Node, var: str) -> bool:
+    """Whether a name like a_k or F_{n-k} in the tree has the variable in its index, where nothing is put in for it."""
+    return any(part[0] == "sym" and "_" in part[1] and var in part[1].split("_", 1)[1] for part in walk(node))

@@ -15,9 +15,9 @@ class Unit(NamedTuple):
     label: str = ""
 
 
-_PREFIX = {"k": 1000, "c": Fraction(1, 100), "m": Fraction(1, 1000), "d": Fraction(1, 10), "M": 10**6, "G": 10**9,
+_PREFIX: dict[str, int | Fraction] = {"k": 1000, "c": Fraction(1, 100), "m": Fraction(1, 1000), "d": Fraction(1, 10), "M": 10**6, "G": 10**9,
            "u": Fraction(1, 10**6), "n": Fraction(1, 10**9), "h": 100, "T": 10**12, "p": Fraction(1, 10**12)}  # fmt: skip
-_PREFIX_WORDS = {"kilo": 1000, "centi": Fraction(1, 100), "milli": Fraction(1, 1000), "deci": Fraction(1, 10),
+_PREFIX_WORDS: dict[str, int | Fraction] = {"kilo": 1000, "centi": Fraction(1, 100), "milli": Fraction(1, 1000), "deci": Fraction(1, 10),
                  "mega": 10**6, "giga": 10**9, "micro": Fraction(1, 10**6), "nano": Fraction(1, 10**9)}  # fmt: skip
 _SI = {"m": "length", "s": "time", "A": "current", "K": "kelvin", "mol": "amount", "g": "mass", "Hz": "frequency",
        "N": "force", "J": "energy", "W": "power", "V": "voltage", "Pa": "pressure", "L": "volume", "l": "volume",
@@ -56,7 +56,9 @@ _SPECIAL = {
     "speed": (("length", 1), ("time", -1)), "length2": (("length", 2),), "length3": (("length", 3),), "": (),
 }  # fmt: skip
 _LITER = Fraction(1, 1000)
-_LEAD = re.compile(r"^(?:in|of|the|a|an|about)\s+|\s+(?:of|in|long|wide|tall|high|deep|away|old|each|total|altogether|more|less)\b.*$")
+_LEAD = re.compile(
+    r"^(?:in|of|the|a|an|about)\s+|\s+(?:of|in|long|wide|tall|high|deep|away|old|each|total|altogether|more|less)\b.*$"
+)
 
 
 def parse_unit(text: str) -> Unit | None:
@@ -70,7 +72,11 @@ def parse_unit(text: str) -> Unit | None:
     if known is not None:
         return known
     words = re.sub(r"[^\w\s]", "", raw).lower()
-    if not words or len(words) > 60 or re.search(r"\d|\b(?:or|and|but|if|when|unless|except|not|is|are|at|other)\b", words):
+    if (
+        not words
+        or len(words) > 60
+        or re.search(r"\d|\b(?:or|and|but|if|when|unless|except|not|is|are|at|other)\b", words)
+    ):
         return None
     words = re.sub(r"^(?:(?:of|the|a|an|different|distinct|possible|total|such)\s+)+", "", words)
     return Unit(Fraction(1), (), _singular(words))
@@ -78,7 +84,8 @@ def parse_unit(text: str) -> Unit | None:
 
 def _known(raw: str) -> Unit | None:
     """Products, quotients and powers of known units: `cm^2`, `square feet`, `m/s`, `miles per hour`, `kg m^2 s^-1`."""
-    size, dims = Fraction(1), {}
+    size = Fraction(1)
+    dims: dict[str, int] = {}
     raw = re.sub(r"\bper\b", "/", raw)
     raw = re.sub(r"\bsquared?\s+([A-Za-z]+)", r"\1^2", raw)
     raw = re.sub(r"\bcubic\s+([A-Za-z]+)|\bcubed\s+([A-Za-z]+)", lambda m: f"{m[1] or m[2]}^3", raw)

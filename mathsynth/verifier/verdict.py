@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mathsynth.records import Verdict
+from mathsynth.records import Outcome, Verdict
 from mathsynth.verifier.extract import Extracted, read_answer
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.words import Finding
@@ -44,13 +44,17 @@ def question(
 
 def verdict(asked: Question, found: Finding, policy: Policy) -> Verdict:
     """The verdict on an answer; one that may not become a row is undecided instead of correct."""
-    outcome = {True: "correct", False: "wrong", None: "undecided"}[found.equal]
+    outcome: Outcome = "undecided" if found.equal is None else "correct" if found.equal else "wrong"
     if found.equal and asked.how not in policy.accept:
-        reason = f"it matches, but the answer was read from the {asked.how}" if asked.how == "last line" else "it matches, but the answer was guessed"
+        reason = (
+            f"it matches, but the answer was read from the {asked.how}"
+            if asked.how == "last line"
+            else "it matches, but the answer was guessed"
+        )
         return _verdict("undecided", reason, "extraction", asked.answer, asked.how)
     return _verdict(outcome, found.reason, found.rule, asked.answer, asked.how)
 
 
-def _verdict(outcome: str, reason: str, rule: str, extracted: str | None, how: str | None) -> Verdict:
+def _verdict(outcome: Outcome, reason: str, rule: str, extracted: str | None, how: str | None) -> Verdict:
     # no validation: every field is ours, and thousands are made a second
     return Verdict.model_construct(outcome=outcome, reason=reason, rule=rule, extracted=extracted, how=how)

@@ -24,3 +24,8 @@ CALLED = frozenset("fghFGH")
 _CLOSERS = {"(": ")]", "[": ")]"}
 STARTS = {"(", "[", "{", "|", "{{", "frac", "sqrt", "usqrt", "ucbrt", "binom", "lfloor", "lceil", "infty", "pi",
            "langle", "||", "sum", "prod", "int", "lim", "over"}  # fmt: skip
+
+
+def known_word(word: str) -> bool:
+    """Whether a run of letters is the name of a function, constant or Greek letter."""
+    return word in FUNCTIONS or word in PLAIN or word in RENAMED or word in GREEK

@@ -14,7 +14,9 @@ class Finding(NamedTuple):
     reason: str
 
 
-_WRAP = re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|mathit|textup|operatorname|textsf|emph)\s*\{([^{}]*)\}")
+_WRAP = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|mathit|textup|operatorname|textsf|emph)\s*\{([^{}]*)\}"
+)
 _LETTER = re.compile(
     r"(?:(?:the\s+)?(?:option|choice|answer)\s*:?\s*)?(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J]))(?:(?P<mark>[).:]|,|-)?\s*(?P<text>.*))?",
     re.S | re.I,
@@ -42,6 +44,7 @@ _INFINITE = {"infinity": r"\infty", "positive infinity": r"\infty", "plus infini
              "无穷大": r"\infty", "无穷": r"\infty", "negative infinity": r"-\infty", "minus infinity": r"-\infty", "负无穷": r"-\infty"}  # fmt: skip
 _REALS = {"all real numbers", "all reals", "the real numbers", "real numbers", "all real values", "set of all real numbers", "reals",
           "all real number", "全体实数", "实数集", "the set of all real numbers", "the set of real numbers", "all real x"}  # fmt: skip
+_KNOWN = {*_MEANING, *_NOTHING, *_ABSENT, *_INFINITE, *_REALS}
 _UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
           "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]  # fmt: skip
 _TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
@@ -51,7 +54,7 @@ _FRACTION_WORDS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4
 _CLOCK = re.compile(r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2}))?\s*(?:([ap])\.?\s*m\.?)?(?:\s*o'?clock)?", re.I)
 _HOUR = re.compile(r"(\d{1,2})\s*(?:([ap])\.?\s*m\.?)", re.I)
 _MONTH = {m: i // 2 + 1 for i, m in enumerate(
-    "january jan february feb march mar april apr may may june jun july jul august aug september sep october oct november nov december dec".split())}  # fmt: skip
+    ["january", "jan", "february", "feb", "march", "mar", "april", "apr", "may", "may", "june", "jun", "july", "jul", "august", "aug", "september", "sep", "october", "oct", "november", "nov", "december", "dec"])}  # fmt: skip
 
 
 def plain(cleaned: str) -> str:
@@ -67,9 +70,20 @@ def plain(cleaned: str) -> str:
 def words_of(cleaned: str) -> str | None:
     """The words in lower case, without article and full stop; None if there is anything but words."""
     text = plain(cleaned).strip(" .!,;\"'")
-    if not text or not re.fullmatch(r"[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff \-,'’()]*", text):
+    if (
+        not text
+        or not re.fullmatch(r"[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff \-,'’()]*", text)
+        or re.search(r"\w\(", text)
+    ):
         return None
-    return re.sub(r"^(?:the|a|an)\s+", "", text.lower())
+    words = re.sub(r"^(?:the|a|an)\s+", "", text.lower())
+    if words in _KNOWN or not text.isascii() or " " in words.strip():
+        return words
+    return (
+        words
+        if re.search(r"[eiou]", words) or len(words) > 5 or re.match(r"[A-Z][a-z]{2}", text) or len(words) == 1
+        else None
+    )
 
 
 def rewrite(cleaned: str) -> str:
@@ -98,7 +112,11 @@ def number_of(words: str) -> str | None:
     parts = words.replace("-", " ").split()
     if parts and parts[-1] in _FRACTION_WORDS and len(parts) in (1, 2):
         top = 1 if len(parts) == 1 or parts[0] in ("one", "a") else _small(parts[:-1])
-        return None if top is None or (len(parts) == 1 and parts[0] != "half") else rf"\frac{{{top}}}{{{_FRACTION_WORDS[parts[-1]]}}}"
+        return (
+            None
+            if top is None or (len(parts) == 1 and parts[0] != "half")
+            else rf"\frac{{{top}}}{{{_FRACTION_WORDS[parts[-1]]}}}"
+        )
     if 3 <= len(parts) <= 6 and "hundred" in parts:
         at = parts.index("hundred")
         front, rest = _small(parts[:at]), [p for p in parts[at + 1 :] if p != "and"]
@@ -149,7 +167,7 @@ def choice_of(cleaned: str) -> Choice | None:
     mark, tail = match["mark"], (match["text"] or "").strip()
     if not bracketed and letter.islower():
         return None
-    if tail and not (mark and mark in ").:" or bracketed):
+    if tail and not ((mark and mark in ").:") or bracketed):
         return None
     if mark == "-" or (mark == ":" and not re.match(r"[A-Za-z]{2}|\S+ ", tail)) or (mark == "," and tail):
         return None
@@ -169,12 +187,20 @@ def compare_words(a: str, b: str) -> Finding | None:
         if clock_a[2] and clock_b[2]:
             return Finding(False, "clock", "another time of day")
         shifted = (clock_a[0] - clock_b[0]) % 43200 == 0
-        return Finding(None if shifted else False, "clock", "morning or afternoon is not said" if shifted else "another time of day")
+        return Finding(
+            None if shifted else False,
+            "clock",
+            "morning or afternoon is not said" if shifted else "another time of day",
+        )
     date_a, date_b = date(a), date(b)
     if date_a and date_b:
         same = date_a == date_b
         partly = all(x == y for x, y in zip(date_a, date_b, strict=True) if x and y)
-        return Finding(True if same else None if partly else False, "date", "the same date" if same else "the year is missing" if partly else "another date")
+        return Finding(
+            True if same else None if partly else False,
+            "date",
+            "the same date" if same else "the year is missing" if partly else "another date",
+        )
     if (date_a is None) != (date_b is None) and (re.search(r"\d{4}-\d\d?-\d", a) or re.search(r"\d{4}-\d\d?-\d", b)):
         return Finding(None, "date", "a date and something else")
     choice_a, choice_b = choice_of(a), choice_of(b)
@@ -213,7 +239,16 @@ def _phrases(a: str, b: str) -> Finding | None:
     parts_a, parts_b = _parts(a), _parts(b)
     if len(parts_a) > 1 and parts_a == parts_b:
         return Finding(True, "words", "the same words in another order")
-    if len(a.split()) == 1 and len(b.split()) == 1 and a.isascii() and b.isascii() and a not in b and b not in a and len(a) > 2 and len(b) > 2:
+    if (
+        len(a.split()) == 1
+        and len(b.split()) == 1
+        and a.isascii()
+        and b.isascii()
+        and a not in b
+        and b not in a
+        and len(a) > 2
+        and len(b) > 2
+    ):
         return Finding(False, "words", "another word")
     return Finding(None, "words", "different words, perhaps with the same meaning")
 

@@ -127,13 +127,17 @@ class Checker:
     def __enter__(self) -> Checker:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Checker:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -149,7 +153,12 @@ class Checker:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def check(
-        self, reference: str, *, response: str | None = None, answer: str | None = None, finish_reason: str | None = None
+        self,
+        reference: str,
+        *,
+        response: str | None = None,
+        answer: str | None = None,
+        finish_reason: str | None = None,
     ) -> Verdict:
         """The verdict, without blocking the event loop for longer than a fast comparison."""
         asked = question(reference, response=response, answer=answer, finish_reason=finish_reason)
@@ -163,7 +172,12 @@ class Checker:
         return verdict(asked, found, self.policy)
 
     def check_now(
-        self, reference: str, *, response: str | None = None, answer: str | None = None, finish_reason: str | None = None
+        self,
+        reference: str,
+        *,
+        response: str | None = None,
+        answer: str | None = None,
+        finish_reason: str | None = None,
     ) -> Verdict:
         """The verdict; blocks, at most for the deadline and the wait for a free worker. From any thread."""
         asked = question(reference, response=response, answer=answer, finish_reason=finish_reason)
