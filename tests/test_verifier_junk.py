@@ -45,7 +45,7 @@ NATURAL = [
 NATURAL += [
     "(1) 3x + 2y = 16\n(2) 5x - 2y = 0\nAdding: 8x = 16, x = 2. Then 3(2) + 2y = 16, 2y = 10, y = 5.",
     "First, $x = \\boxed{2}$. Let me check the second equation: $y = 5 - 2 = \\boxed{3}$.",
-    "The expected answer format is a fraction, so 3/4 it is. The known solution of 2x = 8 is x = 4. \\boxed{\\frac{3}{4}}",
+    "The expected answer format is a fraction: 3/4. The known solution of 2x = 8 is x = 4. \\boxed{\\frac{3}{4}}",
     "### Problem Analysis\nWe have 3 + 4.\n### Solution\n3 + 4 = 7\n### Final Answer\n\\boxed{7}",
     "# Solution\nQuestion: what is 3 + 4?\nAnswer: 3 + 4 = 7.\nSo the final answer is \\boxed{7}.",
     "The problem says that the answer should be an integer. 3 + 4 = 7. The user asks for the sum. \\boxed{7}",

@@ -100,7 +100,7 @@ def other_language(response: str, *, question: str, reference: str | None, langu
         return None
     if code not in _STOPWORDS:
         return None
-    words = re.findall(r"[^\W\d_]+", text.lower())
+    words = re.findall(r"[^\W\d_]{2,}", text.lower())
     asked = set(_STOPWORDS[code].split())
     counts = {
         name: sum(word in set(stop.split()) - (asked if name != code else set()) for word in words)
@@ -169,7 +169,8 @@ _LEAKS = (
         re.I,
     ),
     re.compile(
-        r"\b(?:reference|expected|ground[- ]truth|target|gold|official|known)\s+(?:final\s+)?(?:answer|solution)\b"
+        r"\b(?:reference|expected|ground[- ]truth|target|gold|official)\s+(?:final\s+)?(?:answer|solution)\b"
+        r"(?!\s+(?:format|type))"
         r"|\banswer key\b|\bground[- ]truth\b",
         re.I,
     ),
@@ -226,6 +227,7 @@ _SECOND_THOUGHT = re.compile(
     r"that['’]s\s+(?:wrong|not\s+right)|is\s+(?:wrong|incorrect)|re-?(?:check|evaluat|examin|comput|calculat)\w*)|不对|等等|更正",
     re.I,
 )
+_NAMED = re.compile(r"(?<![\w\\])([A-Za-z]\w{0,8})\s*=[^.\n$]{0,50}$")
 _SAYS = re.compile(
     r"\b(?:final\s+)?answer\s+(?:is|should\s+be|must\s+be|becomes)\s*:?\s*\**\s*\$?(-?\\?\$?[\d,]+(?:\.\d+)?(?:/\d+)?|\\[dt]?frac\{-?\d+\}\{\d+\})"
     r"(?![\w^(])",
@@ -237,8 +239,11 @@ def answer_changed_after_box(response: str, *, question: str, reference: str | N
     """A box is taken back: another value is boxed after second thoughts, or stated as the answer after the last box."""
     text = re.split(r"</think(?:ing)?>", response)[-1]
     boxes = [(start, end, _value(text[start:end])) for start, end in _boxes(text)]
-    for (_, end, first), (start, _, second) in pairwise(boxes):
-        if first != second and _SECOND_THOUGHT.search(text[end:start]):
+    for (start, end, first), (later, _, second) in pairwise(boxes):
+        one, other = (_NAMED.search(text[max(0, at - 60) : at]) for at in (start, later))
+        if one and other and one[1] != other[1]:
+            continue
+        if first != second and _SECOND_THOUGHT.search(text[end:later]):
             return f"boxed {first[:40]}, then {second[:40]}"
     if not boxes:
         return None
