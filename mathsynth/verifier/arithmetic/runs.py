@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,11 +23,10 @@ _MARKERS = "|→⇒⇔⟹←↔✓✔✗✅❌➡➔►▶▪■●◦☑∴∵<
 
 @dataclass(slots=True)
 class Run:
-    """Tokens that stand together, what stands before and after them, and whether an operator dangles before them."""
+    """Tokens that stand together, what stands before them, and whether an operator dangles there."""
 
     tokens: list[Token]
     before: Token | None
-    after: Token | None
     dangling: bool = False
 
 
@@ -94,8 +94,7 @@ def runs(tokens: list[Token]) -> Iterator[Run]:
             piece = [t for t in tokens[start:at] if t.kind != "nl"]
             if any(t.kind in ("rel", "weak") for t in piece):
                 before = tokens[start - 1] if start else None
-                after = tokens[at] if at < len(tokens) else None
-                yield from _by_brackets(Run(piece, before, after, _dangles(tokens, start)))
+                yield from _by_brackets(Run(piece, before, _dangles(tokens, start)))
             start = at + 1 if at < len(tokens) and cuts[at] == "drop" else at
 
 
@@ -153,11 +152,11 @@ def _by_brackets(run: Run) -> Iterator[Run]:
                 cuts.add(at)
                 continue
             opened = stack.pop()
-            if any(opened < i < at for i in relations):
+            if bisect_left(relations, at) > bisect_left(relations, opened):
                 cuts |= {opened, at}
     cuts |= set(stack)
     start, before = 0, run.before
     for at in sorted(cuts):
-        yield Run(run.tokens[start:at], before, run.tokens[at], run.dangling and start == 0)
+        yield Run(run.tokens[start:at], before, run.dangling and start == 0)
         start, before = at + 1, run.tokens[at]
-    yield Run(run.tokens[start:], before, run.after, run.dangling and start == 0)
+    yield Run(run.tokens[start:], before, run.dangling and start == 0)
