@@ -84,7 +84,8 @@ class Context:
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
         self._prompts, self._policy = dict(prompts or {}), policy or Policy()
-        self._display, self._stop, self._watch = display or Silent(), stop or Stop(), watch
+        # A Stop is false until it is told to stop, so `or` would put another in its place.
+        self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
@@ -232,7 +233,13 @@ class Context:
             while True:
                 fill()
                 while finished:
-                    yield finished.popleft().result()
+                    try:
+                        result = finished.popleft().result()
+                    except Stopped as error:
+                        # One call gave up or was not sent: nothing new begins, the others under way may finish.
+                        self._stop.reason = self._stop.reason or str(error)
+                        continue
+                    yield result
                     fill()
                 self._display.update(self.meter)
                 if self._stop:
@@ -244,10 +251,10 @@ class Context:
                 wake.clear()
                 self._loop.run_until_complete(wait())
         finally:
-            for task in open_tasks:
-                task.cancel()
-            if open_tasks:
-                self._loop.run_until_complete(asyncio.gather(*open_tasks, return_exceptions=True))
+            self._cancel(open_tasks)
+            for task in finished:
+                if not task.cancelled():
+                    task.exception()  # seen here, or asyncio would print it
 
     # --- rows that do not go on --------------------------------------------------------------------------------
 
@@ -279,12 +286,20 @@ class Context:
 
     def close(self, done: bool = False) -> None:
         """Release everything; `done` packs the journal, for the stage is finished."""
+        # A stage that was left in the middle, by an error of the disk or Ctrl-C, leaves its tasks behind.
+        self._cancel(asyncio.all_tasks(self._loop))
         self._loop.run_until_complete(self._aclose())
         self._loop.close()
         if self._checker is not None:
             self._checker.__exit__(None, None, None)
         if self._journal is not None:
             self._journal.close(compress=done)
+
+    def _cancel(self, tasks: set[asyncio.Task[Any]]) -> None:
+        if tasks := set(tasks):
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
     async def _aclose(self) -> None:
         for caller in self._callers.values():

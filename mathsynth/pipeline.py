@@ -66,7 +66,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
     RunError if the directory can't be used or too much failed, Stopped if the run was told to end early.
     """
     steps = _until(recipe, options.until)
-    with hold(run):
+    with disk_errors(run), hold(run):
         if options.fresh:
             _clear(run)
         if options.retry_failed:
@@ -98,7 +98,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
 
 def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options) -> Manifest:
     """One step as a command: from records into a stage directory that holds its own journal."""
-    with hold(directory):
+    with disk_errors(directory), hold(directory):
         manifest = read_manifest(directory)
         if manifest is not None and manifest.key == step.key and not options.fresh:
             check_seals(directory, manifest)
@@ -115,6 +115,20 @@ def write_report(run: Path) -> Path:
     with atomic(path) as file:
         file.write(page(gather(run)).encode())
     return path
+
+
+@contextmanager
+def disk_errors(directory: Path) -> Iterator[None]:
+    """A disk that is full or refuses is no bug: RunError in its place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, BrokenPipeError):
+            raise
+        raise RunError(
+            f"{error.filename or directory}: {error.strerror}; what is finished is kept, "
+            "the same command goes on once this is mended"
+        ) from None
 
 
 @contextmanager

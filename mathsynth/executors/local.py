@@ -43,7 +43,7 @@ USE = ".use.json"
 def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Context, rows: int | None) -> Manifest:
     """Run a step into its directory. Whatever an interrupted attempt left there but replies is written anew.
 
-    `rows` is how many records there are, if known. RunError if a record was lost or the disk refuses.
+    `rows` is how many records there are, if known. RunError if a record was lost, OSError if the disk refuses.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for path in directory.iterdir():
@@ -56,16 +56,11 @@ def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Contex
     try:
         counts, shards = _drain(step, records, directory, ctx)
         done = True
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise RunError(
-            f"{error.filename or directory}: {error.strerror}; what is finished is kept, "
-            "the same command goes on once this is mended"
-        ) from None
     finally:
-        use = _models_use(step, directory, ctx)
-        ctx.close(done=done)
+        try:
+            use = _models_use(step, directory, ctx)
+        finally:
+            ctx.close(done=done)
     manifest = Manifest(
         stage=step.stage,
         step=step.name,
