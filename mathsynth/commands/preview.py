@@ -68,16 +68,18 @@ def _conversations(asked: list[Asked], graded: list[Solution]) -> Iterator[str]:
         before = request.messages
         yield f"── request {number}, sample {request.sample}, model {request.model}\n{said}"
         yield f"── reply {number} ({reply.finish_reason}, {reply.usage.completion_tokens} tokens)\n{reply.text}"
-        for row in graded:
-            if row.seed == request.sample and row.response == reply.text and row.question in conversation:
-                yield f"── verdict {number}: {_verdict(row)}"
+        # A retelling may hold its whole source: the longest question in the conversation is the one that was asked.
+        rows = [row for row in graded if row.seed == request.sample and row.question in conversation]
+        rows = [row for row in rows if row.response == reply.text]
+        for row in sorted(rows, key=lambda row: -len(row.question))[:1]:
+            yield f"── verdict {number}: {_verdict(row)}"
 
 
 def _less(messages: tuple[Message, ...], before: tuple[Message, ...]) -> str:
     same = 0
     while same < min(len(before), len(messages) - 1) and before[same] == messages[same]:
         same += 1
-    return (f"[the first {same} turns are the same]\n\n" if same else "") + texts(messages[same:])
+    return ("[begins like the one above]\n\n" if same else "") + texts(messages[same:])
 
 
 def _outcome(directory: Path) -> Iterator[str]:
