@@ -18,7 +18,7 @@ from mathsynth.errors import MathsynthError
 from mathsynth.models import list_models
 from mathsynth.recipe import Recipe
 
-EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "ray": "ray"}
+EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets"}
 
 Finding = tuple[str, bool, str]
 
