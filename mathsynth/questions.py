@@ -99,8 +99,9 @@ def _changed_meaning(question: str, source: str, max_change: float) -> tuple[str
         return "changed_too_much", f"{lost:.0%} of the words were lost (max_change {max_change:g})"
     for edit, start, end, new_start, new_end in SequenceMatcher(None, asked, new_asked, autojunk=False).get_opcodes():
         gone, new = set(asked[start:end]) - _SMALL, set(new_asked[new_start:new_end]) - _SMALL
-        # What is exchanged must be known from the story: "How many loaves …" needs loaves in it.
-        if edit != "equal" and (bool(gone) != bool(new) or not new <= set(new_told)):
+        # An exchange is a new name for one thing: the new word is in the new story only, the old one in the old only.
+        renamed = new <= set(new_told) - set(told) and not gone & set(new_told)
+        if edit != "equal" and (bool(gone) != bool(new) or not renamed):
             return "asks_otherwise", f"asked {' '.join(asked)!r}, now {' '.join(new_asked)!r}"
     return None
 
