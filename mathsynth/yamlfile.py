@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -21,7 +21,20 @@ from mathsynth.resources import folder
 from mathsynth.settings import Place, dotted
 
 INPUT = "input"
+_BOOL, _NO_TYPES = "tag:yaml.org,2002:bool", ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
 _ENV = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 less its traps: `off`, `no` and `on` are texts, and so are dates; true and false are as in YAML 1.2."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NO_TYPES]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 @dataclass
@@ -39,10 +52,24 @@ class Document:
                 return self.marks[place[:length]]
         return ""
 
-    def redact(self, text: str) -> str:
-        """The text with every value from the environment put back to its `${NAME}`."""
+    def redact(self, data: Any) -> Any:
+        """Text or plain data with every value from the environment put back to its `${NAME}`."""
+        if isinstance(data, dict):
+            return {key: self.redact(item) for key, item in data.items()}
+        if isinstance(data, list):
+            return [self.redact(item) for item in data]
+        if not isinstance(data, str):
+            return data
         for value, name in sorted(self.from_env.items(), key=lambda pair: -len(pair[0])):
-            text = text.replace(value, f"${{{name}}}") if len(value) >= 4 else text
+            data = data.replace(value, f"${{{name}}}") if len(value) >= 4 else data
+        return data
+
+
+def parse_value(text: str) -> Any:
+    """What a text stands for as a value in YAML; itself if it is none."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
         return text
 
 
@@ -95,7 +122,7 @@ def _base(given: str, path: Path, where: str) -> Path:
 
 def _parse(text: str, path: Path) -> Document:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UsageError(f"{path}:{line}: not YAML: {error.problem}") from None
@@ -104,7 +131,7 @@ def _parse(text: str, path: Path) -> Document:
     if not isinstance(node, yaml.MappingNode):
         raise UsageError(f"{path}:1: should be a mapping of keys, see `mathsynth recipe schema`")
     document = Document({}, {(): f"{path}:1"})
-    document.data = _plain(node, (), path, document.marks, yaml.SafeLoader(""))
+    document.data = _plain(node, (), path, document.marks, _Loader(""))
     _spell_out_input(document)
     return document
 
@@ -122,7 +149,7 @@ def _spell_out_input(document: Document) -> None:
         document.marks[(INPUT, "sources", *place[1:])] = mark
 
 
-def _plain(node: yaml.Node, place: Place, path: Path, marks: dict[Place, str], loader: yaml.SafeLoader) -> Any:
+def _plain(node: yaml.Node, place: Place, path: Path, marks: dict[Place, str], loader: _Loader) -> Any:
     if isinstance(node, yaml.MappingNode):
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -159,10 +186,7 @@ def _set(document: Document, text: str) -> None:
     steps = document.data.get("steps")
     if isinstance(steps, dict) and parts[0] in steps:
         parts = ["steps", *parts]
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        parsed = value
+    parsed = parse_value(value)
     here: Any = document.data
     for number, part in enumerate(parts[:-1]):
         if isinstance(here, dict) and here.get(part) is None:

@@ -78,3 +78,21 @@ def test_a_wrong_override_is_refused(tmp_path, text):
     document = load(write(tmp_path / "r.yaml", "seed: 3\n"))
     with pytest.raises(UsageError, match="--set"):
         override(document, [text])
+
+
+def test_words_and_dates_stay_text(tmp_path):
+    document = load(
+        write(tmp_path / "r.yaml", "a: off\nb: no\nc: yes\nd: true\ne: 2024-05-01\nf: 7\ng: 1.5\nh: null\ni: False\n")
+    )
+    assert list(document.data.values()) == ["off", "no", "yes", True, "2024-05-01", 7, 1.5, None, False]
+    override(document, ["a=on", "b=true", "c=[x, y"])
+    assert [document.data[key] for key in "abc"] == ["on", True, "[x, y"]
+
+
+def test_short_forms_of_input_are_spelled_out_with_their_lines(tmp_path):
+    document = load(write(tmp_path / "r.yaml", "input:\n- a.jsonl\n- path: b.jsonl\n  layout: math\n"))
+    assert document.data["input"] == {"sources": [{"path": "a.jsonl"}, {"path": "b.jsonl", "layout": "math"}]}
+    assert document.where(("input", "sources", 1, "layout")).endswith("r.yaml:4")
+    assert load(write(tmp_path / "s.yaml", "input: a.jsonl\n")).data["input"] == {"sources": [{"path": "a.jsonl"}]}
+    child = load(write(tmp_path / "t.yaml", "extends: r.yaml\ninput: {limit: 3}\n"))
+    assert child.data["input"] == {"sources": document.data["input"]["sources"], "limit": 3}

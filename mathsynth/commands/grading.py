@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
 from mathsynth.errors import BadRow, UsageError
 from mathsynth.readers import Source, read
@@ -16,6 +15,7 @@ from mathsynth.records import Problem, Verdict
 from mathsynth.settings import ConfigError, validate
 from mathsynth.verifier import Policy
 from mathsynth.verifier.worker import Checker
+from mathsynth.yamlfile import parse_value
 
 
 def check_one(reference: str, answer: str) -> Verdict:
@@ -87,10 +87,7 @@ def gold(files: Sequence[str], sets: Sequence[str]) -> Iterator[tuple[str, str]]
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set {text}: expected key=value, for example layout=gsm8k")
-        try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            settings[key.strip()] = value
+        settings[key.strip()] = parse_value(value)
     with Checker(Policy()) as checker:
         for file in files:
             try:
