@@ -1,0 +1,191 @@
+"""Stages as commands: pipes, files, directories, what is up to date, and Make's chain against `generate`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import asked, ms, read_lines, rows, step, write_lines, write_project
+
+from mathsynth.shards import open_lines, read_manifest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = write_project(tmp_path / "sums")
+    monkeypatch.chdir(path.parent)
+    return path
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_stages_chain_through_pipes(recipe: Path) -> None:
+    problems = ms("input", "seeds.jsonl", "-o", "-")
+    assert (problems.code, problems.err) == (0, "input: read 4, kept 4\n")
+    sampled = ms("sample", "-", "-o", "-", "-r", recipe, stdin=problems.out.encode())
+    assert (sampled.code, sampled.err) == (0, "sample: read 4, kept 8\n")
+    verified = ms("verify", "-", "-o", "-", stdin=sampled.out.encode())
+    assert (verified.code, verified.err) == (0, "verify: read 8, kept 8\n")
+    assert [row["verdict"]["outcome"] for row in lines(verified.out)] == ["correct"] * 8  # type: ignore[index]
+    assert {row["problem_id"] for row in lines(verified.out)} == {row["id"] for row in lines(problems.out)}
+    assert sorted(path.name for path in Path().iterdir()) == sorted(
+        ["prompts", "teacher.py", "seeds.jsonl", "recipe.yaml", "asked.log"]
+    )
+
+
+def test_the_shell_chains_them_too(recipe: Path) -> None:
+    ms("input", "seeds.jsonl", "-o", "in.jsonl")
+    run = f"PYTHONPATH={ROOT} {sys.executable} -m mathsynth"
+    command = f"{run} sample in.jsonl -o - -r recipe.yaml --set k=1 | {run} verify - -o out.jsonl"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert sorted(done.stderr.splitlines()) == ["sample: read 4, kept 4", "verify: read 4, kept 4"]
+    assert len(read_lines(Path("out.jsonl"))) == 4
+
+
+def test_a_file_output_is_the_rows_and_has_its_work_beside_it(recipe: Path) -> None:
+    ms("input", "seeds.jsonl", "-o", "in.jsonl")
+    assert ms("sample", "in.jsonl", "-o", "out.jsonl", "-r", recipe).code == 0
+    assert ms("sample", "in.jsonl", "-o", "packed.jsonl.zst", "-r", recipe).code == 0
+    plain = Path("out.jsonl").read_bytes()
+    assert b"".join(line + b"\n" for line in open_lines(Path("packed.jsonl.zst"))) == plain
+    assert Path("packed.jsonl.zst").read_bytes()[:4] == b"\x28\xb5\x2f\xfd"
+    assert (Path("out.jsonl.work") / "problems.jsonl").exists()
+    verified = ms("verify", "packed.jsonl.zst", "-o", "-")
+    assert len(lines(verified.out)) == 8
+
+
+def test_the_same_command_is_up_to_date_until_something_changes(recipe: Path) -> None:
+    ms("input", "seeds.jsonl", "-o", "in.jsonl")
+    command = ["sample", "in.jsonl", "-o", "out.jsonl", "-r", recipe]
+    ms(*command)
+    calls, first = asked(recipe), Path("out.jsonl").read_bytes()
+    again = ms(*command)
+    assert again.err == "out.jsonl.work: up to date\nsample: read 4, kept 8\n"
+    assert (asked(recipe), Path("out.jsonl").read_bytes()) == (calls, first)
+    Path("out.jsonl").unlink()
+    ms(*command)
+    assert Path("out.jsonl").read_bytes() == first
+    # Another config asks only what is new; other rows too; --fresh everything, from its journal.
+    assert ms(*command, "--set", "k=3").err == "sample: read 4, kept 12\n"
+    more = asked(recipe)
+    assert more[: len(calls)] == calls
+    assert len(set(more)) == len(more) > len(calls)
+    write_lines(Path("in.jsonl"), [json.loads(line) for line in Path("in.jsonl").read_text().splitlines()[:3]])
+    assert ms(*command).err == "sample: read 3, kept 6\n"
+    assert asked(recipe) == more
+
+
+def test_a_directory_output_chains_by_its_manifest(recipe: Path) -> None:
+    assert ms("input", "-o", "one", "-r", recipe).code == 0
+    assert ms("seed-expand", "one", "-o", "two", "-r", recipe).code == 0
+    assert ms("sample", "two", "-o", "three", "-r", recipe).code == 0
+    manifest = read_manifest(Path("three"))
+    assert manifest is not None
+    assert (manifest.stage, manifest.counts.read, manifest.counts.kept) == ("sample", 8, 16)
+    assert [row["method"] for row in rows(Path("two"))] == ["seed", "rephrase"] * 4
+
+
+def test_several_inputs_are_read_in_their_order(recipe: Path) -> None:
+    for number in (1, 2):
+        write_lines(Path(f"{number}.jsonl"), [{"question": f"What is {number} + {number}?", "answer": f"{2 * number}"}])
+        ms("input", f"{number}.jsonl", "-o", f"p{number}.jsonl")
+    done = ms("sample", "p2.jsonl", "p1.jsonl", "-o", "-", "-r", recipe, "--set", "k=1")
+    assert [row["answer"] for row in lines(done.out)] == ["4", "2"]
+
+
+def test_settings_come_from_the_recipe_then_from_set(recipe: Path) -> None:
+    ms("input", "seeds.jsonl", "-o", "in.jsonl")
+    done = ms("sample", "in.jsonl", "-o", "-", "-r", recipe, "--set", "k=1", "--set", "models.teacher.temperature=0.25")
+    found = lines(done.out)
+    assert len(found) == 4
+    assert {row["sampling"]["temperature"] for row in found} == {0.25}  # type: ignore[index]
+    done = ms("seed-expand", "in.jsonl", "-o", "-", "--set", "methods={backward: {}}", "--set", "keep_seeds=false")
+    assert [row["answer"] for row in lines(done.out)] == ["2", "3", "3", "4", "4", "5", "5", "6"]
+
+
+def test_what_is_put_aside_is_counted_by_reason(recipe: Path) -> None:
+    write_lines(Path("mine.jsonl"), [{"question": "What is 2 + 3?", "answer": "5"}, {"answer": "7"}, [1]])
+    done = ms("input", "mine.jsonl", "-o", "out")
+    assert (done.code, done.err) == (0, "input: read 3, kept 1, dropped 2 (bad_row 2)\n")
+    assert [row["reason"] for row in read_lines(Path("out/dropped.jsonl"))] == ["bad_row"] * 2
+    assert "mine.jsonl:2" in read_lines(Path("out/dropped.jsonl"))[0]["detail"]
+
+
+def test_input_takes_the_keys_of_its_sources(recipe: Path) -> None:
+    write_lines(Path("g.jsonl"), [{"question": "2 + 3?", "answer": "We add.\n#### 5"}])
+    done = ms("input", "g.jsonl", "-o", "-", "--set", "layout=gsm8k", "--set", "license=MIT")
+    (row,) = lines(done.out)
+    assert (row["answer"], row["solution"], row["license"]) == ("5", "We add.", "MIT")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("verify in.jsonl -o out", "verify reads solutions, but 2eb99e48e307acef is a problem"),
+        ("sample out.jsonl -o out -r recipe.yaml", "sample reads problems, but "),
+        ("seed-expand out.jsonl -o out -r recipe.yaml", "seed-expand reads problems, but "),
+        ("persona-rewrite out.jsonl -o out -r retell.yaml", "persona-rewrite reads problems, but "),
+        ("sample in.jsonl -o out", "unknown model 'teacher'"),
+    ],
+)
+def test_rows_of_the_wrong_kind_are_refused(recipe: Path, command: str, said: str) -> None:
+    ms("input", "seeds.jsonl", "-o", "in.jsonl")
+    ms("sample", "in.jsonl", "-o", "out.jsonl", "-r", recipe, "--set", "k=1")
+    Path("retell.yaml").write_text("extends: recipe.yaml\nsteps: {persona-rewrite: {prompt: retell}}\n")
+    done = ms(*command.split())
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert said in done.err
+
+
+def test_a_line_that_is_no_row_is_named(recipe: Path) -> None:
+    Path("in.jsonl").write_text('{"schema": 1, "question": "What is 2 + 3?", "answer": "5"}\n{"question": 7}\n')
+    done = ms("sample", "in.jsonl", "-o", "-", "-r", recipe)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert done.err.startswith("in.jsonl:2: question: ")
+    done = ms("sample", "-", "-o", "-", "-r", recipe, stdin=b"nonsense\n")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert done.err.startswith("stdin:1: ")
+
+
+@pytest.mark.slow
+def test_make_by_stages_gives_the_bytes_of_generate(recipe: Path) -> None:
+    steps = {"seed-expand": {"methods": {"rephrase": {"prompt": "say"}, "backward": {}}}}
+    other = write_project(
+        recipe.parent / "whole",
+        steps={
+            **steps,
+            "persona-rewrite": {"prompt": "retell"},
+            "sample": {"prompt": "ask", "k": 2, "max_trials": 6},
+            "verify": {},
+            "dedupe": {},
+            "export": {"validation": 0.2},
+        },
+    )
+    make = [
+        "make",
+        "-f",
+        str(ROOT / "recipes" / "Makefile.example"),
+        f"MS=env PYTHONPATH={ROOT} {sys.executable} -m mathsynth",
+        f"RECIPE={other}",
+        "OUT=parts",
+    ]
+    done = subprocess.run(make, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    calls = asked(other)
+    assert ms("generate", other, "-o", "run").code == 0
+    whole, parts = step(Path("run"), "export"), Path("parts/export")
+    for name in ("train.jsonl", "validation.jsonl", "00000.jsonl"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    assert len(read_lines(whole / "train.jsonl")) > 4
+    assert sorted(asked(other)) == sorted(calls * 2)
+    again = subprocess.run(make, capture_output=True, text=True, check=True)
+    assert "up to date" in again.stdout
+    assert len(asked(other)) == 2 * len(calls)
