@@ -74,6 +74,14 @@ def read_item(p: Grammar) -> Node:
         p.i += 1
         ops.append(op)
         exprs.append(side(p))
+    if ops and p.at("pmod", "mod", "bmod"):
+        p.i += 1
+        return ("congruent", tuple(exprs), p.argument())
+    if ops and p.at("(") and (t := p.peek(1)) is not None and t.value in ("mod", "bmod"):
+        p.i += 2
+        modulus = p.sum()
+        p.expect(")")
+        return ("congruent", tuple(exprs), modulus)
     if not ops:
         return first
     return ("rel", tuple(exprs), tuple(ops))
@@ -296,7 +304,7 @@ def _frac_of_words(p: Grammar, at: int) -> str | None:
     """`\\frac{\\text{km}}{\\text{h}}` as km/h."""
     found = [p.peek(at + k) for k in range(1, 7)]
     shape = [t.value if t and t.kind == "op" else t.kind if t else "" for t in found]
-    if [s if s in "{}" else s in ("text", "word", "roman") for s in shape] != ["{", True, "}", "{", True, "}"]:
+    if [s if s in "{}" else s in ("text", "word", "roman", "let") for s in shape] != ["{", True, "}", "{", True, "}"]:
         return None
     return f" {found[1].value}/{found[4].value}" if found[1] and found[4] else None
 

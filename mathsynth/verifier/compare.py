@@ -176,6 +176,8 @@ class Comparison:
             return self.scalar(a[1], b[1])
         if "base" in kinds:
             return quantities.based(self, a, b)
+        if "congruent" in kinds:
+            return quantities.congruence(self, a, b)
         if "ratio" in kinds:
             return quantities.ratio(self, a, b)
         if "tuple" in kinds:

@@ -31,18 +31,16 @@ from mathsynth.verifier.polynomials import (
 )
 from mathsynth.verifier.tree import Node
 
-_MAX_WORK = 60_000
-
-
 class Algebra:
     """Turns trees into canonical quotients; keeps what its root atoms stand for and how much work was done."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: int = 15_000) -> None:
         self.roots: dict[str, Poly] = {}
-        self.work = 0
+        self.left = work
 
     def value(self, node: Node) -> Value:
         """The canonical form of a scalar tree."""
+        self.spend(1)
         kind = node[0]
         if kind == "num":
             return number(node[1])
@@ -75,8 +73,8 @@ class Algebra:
         raise TooBig(kind)
 
     def spend(self, amount: int) -> None:
-        self.work += amount
-        if self.work > _MAX_WORK:
+        self.left -= amount
+        if self.left < 0:
             raise TooBig("work")
 
     def add(self, a: Poly, b: Poly) -> Poly:
@@ -88,7 +86,8 @@ class Algebra:
             else:
                 del out[mono]
         self.spend(len(b))
-        return checked(out)
+        self.spend(checked(out) >> 8)
+        return out
 
     def sum(self, parts: list[Value]) -> Value:
         simple: Poly = {}
@@ -124,7 +123,8 @@ class Algebra:
             for _ in range(times):
                 part = self.mul(part, self.roots[atom])
             out = self.add(out, part)
-        return checked(out)
+        self.spend(checked(out) >> 8)
+        return out
 
     def times(self, a: Value, b: Value) -> Value:
         top = self.mul(a[0], b[0])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mathsynth.verifier.exact import Algebra
-from mathsynth.verifier.numeric import FLOATS, Hard, Library, Pole, digits, evaluate, points, sample, whole_variables
+from mathsynth.verifier.numeric import Hard, Library, Pole, digits, evaluate, floats, points, sample, whole_variables
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.polynomials import ONE, Poly, TooBig, Undefined, Value, decisive, rational
 from mathsynth.verifier.tree import Node, symbols, walk
 from mathsynth.verifier.words import Finding
 
+_WORK = {False: 15_000, True: 200_000}
 INDEX_NAMES = frozenset("nkmijlprstNKM")
 
 
@@ -38,7 +39,7 @@ def scalars(a: Node, b: Node, policy: Policy, slow: bool) -> Finding:
             a, b, unclear = _natural(a), _natural(b), None
         else:
             a, b = _natural(a), _natural(b)
-    found = _exact(a, b)
+    found = _exact(a, b, slow)
     if found is None or found.equal is False:
         rounding = _rounded(a, b, policy, slow) or _rounded(b, a, policy, slow)
         found = rounding or found
@@ -74,8 +75,8 @@ def _natural_part(part: object) -> object:
     return part
 
 
-def _exact(a: Node, b: Node) -> Finding | None:
-    algebra = Algebra()
+def _exact(a: Node, b: Node, slow: bool) -> Finding | None:
+    algebra = Algebra(_WORK[slow])
     try:
         left, right = algebra.value(a), algebra.value(b)
         difference = algebra.difference(left, right)
@@ -126,7 +127,7 @@ def _rounded(decimal: Node, other: Node, policy: Policy, slow: bool) -> Finding 
         return None
     value, unit, written = literal
     try:
-        exact = rational(Algebra().value(other))
+        exact = rational(Algebra(_WORK[slow]).value(other))
     except (TooBig, Undefined, OverflowError, ValueError):
         exact = None
     if exact is not None:
@@ -139,7 +140,7 @@ def _rounded(decimal: Node, other: Node, policy: Policy, slow: bool) -> Finding 
         near = exact
     else:
         try:
-            lib = digits(60) if slow else FLOATS
+            lib = digits(60) if slow else floats()
             got = evaluate(other, {}, lib)
         except (Hard, Pole, OverflowError, ValueError, ZeroDivisionError):
             if slow:
@@ -168,7 +169,7 @@ def _rounded(decimal: Node, other: Node, policy: Policy, slow: bool) -> Finding 
 def _sampled(a: Node, b: Node, slow: bool) -> Finding:
     names = symbols(a) | symbols(b)
     try:
-        rough = sample(a, b, FLOATS, wanted=4, tolerance=1e-6)
+        rough = sample(a, b, floats(), wanted=4, tolerance=1e-6)
     except (OverflowError, ValueError, ZeroDivisionError, RecursionError):
         rough = None
     if rough is not None and rough.differ:
@@ -221,7 +222,7 @@ def proportional(a: Node, b: Node, policy: Policy, slow: bool, *, positive: bool
     names = symbols(a) | symbols(b)
     if symbols(a) != symbols(b) and not (symbols(a) and symbols(b)):
         return Finding(False, "equation", "other variables")
-    algebra = Algebra()
+    algebra = Algebra(_WORK[slow])
     try:
         left, right = algebra.value(a), algebra.value(b)
         ratio = _multiple(left[0], right[0]) if left[1] == ONE and right[1] == ONE else None
@@ -234,7 +235,7 @@ def proportional(a: Node, b: Node, policy: Policy, slow: bool, *, positive: bool
         pass
     quotient: Node = ("div", a, b)
     try:
-        rough = _ratio(quotient, names, FLOATS, 1e-6)
+        rough = _ratio(quotient, names, floats(), 1e-6)
     except (OverflowError, ValueError, ZeroDivisionError, RecursionError):
         rough = None
     if rough is not None and rough[0] is False:

@@ -52,7 +52,7 @@ _GAP = re.compile(
     r"|\\(?:text|mathrm|textrm)\s*\{\s*(?:,?\s*(?:and|or|和|或)\s*,?|,)\s*\})*"
 )
 _LETTER = re.compile(r"[\s(\[*]*([A-J])[\s)\].*:]*")
-_HASHES = re.compile(r"^\s*#{4}\s*(\S[^\n]*?)\s*$", re.M)
+_HASHES = re.compile(r"^[ \t]{0,20}#{4}[ \t]{0,20}(\S[^\n]{0,2000})$", re.M)
 _CUE = re.compile(
     r"(?:final\s+|correct\s+|best\s+|right\s+)?\b(?:answer|option|choice)s?\b[^\n.:=]{0,60}?"
     r"(?:\bis\b|\bare\b|\bequals\b|\bwould be\b|\bwill be\b|:|=)\s*[:：]?|"
@@ -223,7 +223,7 @@ def _plain(text: str, how: How, rule: str) -> Extracted | None:
 
 def _phrase(text: str) -> Extracted | None:
     for cue in reversed(list(_CUE.finditer(text))[-50:]):
-        rest = text[cue.end() :]
+        rest = text[cue.end() : cue.end() + 4000]
         rest = re.sub(r"^[\s*:：_]+", "", rest) if not rest.lstrip(" :：").startswith("**") else rest.lstrip(" :：\n")
         if not rest.strip() or _NEGATED.match(rest):
             continue
@@ -295,11 +295,8 @@ def _narrow(sentence: str) -> str | None:
 def _whole(text: str) -> Extracted | None:
     """A response that is nothing but one short expression."""
     body = text.strip()
-    if (
-        len(body) > 400
-        or "\n" in body
-        or re.search(r"[A-Za-z\u4e00-\u9fff]{2,}\s+[A-Za-z]{2,}\s", re.sub(r"\\[A-Za-z]+", "", body))
-    ):
+    words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", body))
+    if len(body) > 400 or "\n" in body or len(words) > 2 or body.endswith(":") or re.fullmatch(r"\\[a-z]+", body):
         return None
     if "$" in body and re.search(r"[A-Za-z]{2,}", _MATH.sub("", body)):
         return None
@@ -343,7 +340,7 @@ def _last_sentence(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip(" *-_#")]
     if not lines:
         return ""
-    line = lines[-1].strip()
+    line = lines[-1].strip()[-4000:]
     masked = _MATH.sub(lambda m: "x" * len(m[0]), line)
     ends = [m.start() for m in _BREAK.finditer(masked) if masked[m.end() :].strip(" *")]
     return line[ends[-1] + 1 :].strip().rstrip(".。 ") if ends else line.rstrip(".。 ")

@@ -136,7 +136,7 @@ class Grammar:
         if token is not None and token.kind == "num" and token.value.isdigit():
             whole, after = int(token.value) if len(token.value) < 400 else -1, self.peek(1)
             if after is not None and whole >= 0:
-                if after.kind == "cmd" and after.value == "frac":
+                if after.kind == "cmd" and after.value == "frac" and ((t := self.peek(3)) is None or t.kind != "text"):
                     at = self.i
                     self.i += 2
                     top, bottom = self.argument(), self.argument()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 MAX_LENGTH = 30_000
+FAST_LENGTH = 6000
 FAST_DEPTH, SLOW_DEPTH = 40, 1500
 _DIGITS = re.compile(r"\d{4001}")
 _CODE = re.compile(
@@ -22,6 +23,8 @@ def guard(text: str, slow: bool) -> str:
         return "it looks like code"
     if len(text) > 4000 and _DIGITS.search(text):
         return "a number with more than 4000 digits"
+    if len(text) > FAST_LENGTH and not slow:
+        return "long"
     depth = nesting(text)
     if depth > SLOW_DEPTH:
         return f"nested {depth} deep"

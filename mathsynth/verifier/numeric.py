@@ -25,7 +25,10 @@ class Pole(Exception):
 
 
 class Library(NamedTuple):
-    """Where numbers come from. `noise`: a result this small against its terms has lost its digits."""
+    """Where numbers come from. `noise`: a result this small against its terms has lost its digits.
+
+    `rough`: machine numbers, which only refute. `left`: how many steps may still be made, as a list of one.
+    """
 
     number: Callable[[Fraction], Any]
     functions: dict[str, Callable[..., Any]]
@@ -34,6 +37,8 @@ class Library(NamedTuple):
     noise: float
     quad: Callable[..., Any] | None
     nsum: Callable[..., Any] | None
+    rough: bool
+    left: list[int]
 
 
 _FLOAT_FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -57,11 +62,13 @@ def _float_power(base: complex, exponent: complex) -> complex:
     return base**exponent
 
 
-FLOATS = Library(lambda q: complex(q), _FLOAT_FUNCTIONS,
-                 {"pi": complex(math.pi), "e": complex(math.e), "i": 1j}, _float_power, 1e-7, None, None)  # fmt: skip
+def floats(steps: int = 20_000) -> Library:
+    """Machine numbers, for at most so many steps."""
+    constants = {"pi": complex(math.pi), "e": complex(math.e), "i": 1j}
+    return Library(complex, _FLOAT_FUNCTIONS, constants, _float_power, 1e-7, None, None, True, [steps])
 
 
-def digits(places: int = 50) -> Library:
+def digits(places: int = 50, steps: int = 20_000_000) -> Library:
     """mpmath at so many decimal places."""
     import mpmath
 
@@ -89,8 +96,21 @@ def digits(places: int = 50) -> Library:
         "fact": lambda z: _guarded(abs(z) < 1e12, mp.factorial, z),
         "binom": lambda n, k: _guarded(abs(n) < 1e12, mp.binomial, n, k), "gamma": mp.gamma,
     }  # fmt: skip
-    return Library(lambda q: mp.mpf(q.numerator) / q.denominator, functions,
-                   {"pi": mp.pi + 0, "e": mp.e + 0, "i": mp.mpc(0, 1)}, power, 10.0 ** (-places // 2), mp.quad, mp.nsum)  # fmt: skip
+    constants = {"pi": mp.pi + 0, "e": mp.e + 0, "i": mp.mpc(0, 1)}
+
+    def to_number(q: Fraction) -> Any:
+        return mp.mpf(q.numerator) / q.denominator
+
+    def add_up(term: Callable[[Any], Any], ends: list[Any]) -> Any:
+        """An infinite sum, if two precisions agree on it; the extrapolation has no error bound of its own."""
+        fine = mp.nsum(term, ends)
+        with mp.workdps(places - 8):
+            coarse = mp.nsum(term, ends)
+        if abs(fine - coarse) > 1e-12 * (1 + abs(fine)):
+            raise Hard("infinite series")
+        return fine
+
+    return Library(to_number, functions, constants, power, 10.0 ** (-places // 2), mp.quad, add_up, False, [steps])
 
 
 def _guarded(ok: bool, function: Callable[..., Any], *args: Any) -> Any:
@@ -101,6 +121,9 @@ def _guarded(ok: bool, function: Callable[..., Any], *args: Any) -> Any:
 
 def evaluate(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     """The complex value at a point; raises `Pole` or `Hard`."""
+    lib.left[0] -= 1
+    if lib.left[0] < 0:
+        raise Hard("too many steps")
     kind = node[0]
     if kind == "num":
         return lib.number(node[1])
@@ -118,9 +141,9 @@ def evaluate(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
         for part in parts[1:]:
             total = total + part
         size = max(abs(part) for part in parts)
-        if size and abs(total) < size * lib.noise and lib is FLOATS:
+        if size and abs(total) < size * lib.noise and lib.rough:
             raise Hard("cancellation")
-        if lib is not FLOATS and any(part != 0 and abs(part) < size * lib.noise for part in parts):
+        if not lib.rough and any(part != 0 and abs(part) < size * lib.noise for part in parts):
             raise Hard("terms of very different size")
         return total
     if kind == "neg":
@@ -165,7 +188,7 @@ def _power(base: Any, exponent: Node, at: dict[str, Fraction], lib: Library) -> 
 
 def _whole(base: Any, n: int, lib: Library) -> Any:
     size = abs(base)
-    if lib is FLOATS and size and abs(n * math.log(size)) > 600:
+    if lib.rough and size and abs(n * math.log(size)) > 600:
         raise Hard("power")
     return base**n
 
@@ -196,7 +219,7 @@ def _call(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
         raise Hard("a logarithm whose base is not written")
     if name == "det":
         return _determinant([[evaluate(x, at, lib) for x in row] for row in nodes[0][1]])
-    if name in ("fact", "binom") and lib is FLOATS:
+    if name in ("fact", "binom") and lib.rough:
         args = [constant(n) if constant(n) is not None else _exactly(evaluate(n, at, lib)) for n in nodes]
         if any(a is None or a.denominator != 1 or not 0 <= a < 150 for a in args):
             raise Hard(name)
@@ -208,13 +231,13 @@ def _call(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     function = lib.functions.get(name)
     if function is None:
         raise Hard(f"the function {name}")
-    if abs(values[0]) > (1e7 if lib is FLOATS else 1e30) and name in _TURNING:
+    if abs(values[0]) > (1e7 if lib.rough else 1e30) and name in _TURNING:
         raise Hard(f"{name} of a huge number")  # as many digits of pi as the number has
     try:
         result = function(*values)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise Pole(name) from None
-    if lib is FLOATS and abs(result) < 1e-9 and name not in ("Re", "Im", "sgn", "arg", "abs"):
+    if lib.rough and abs(result) < 1e-9 and name not in ("Re", "Im", "sgn", "arg", "abs"):
         raise Hard("cancellation")
     return result
 
@@ -240,7 +263,7 @@ def _of_reals(name: str, values: list[Any], lib: Library) -> Any:
             raise Pole(name)
         return lib.number(Fraction(getattr(math, name)(*whole)))
     if abs(reals[0] - near) < 1e-7:
-        if abs(reals[0] - near) > 1e-30 and lib is FLOATS:
+        if abs(reals[0] - near) > 1e-30 and lib.rough:
             raise Hard("a jump of a step function")
         return lib.number(Fraction(near))
     return lib.number(Fraction(math.floor(reals[0]) if name == "floor" else math.ceil(reals[0])))
@@ -383,7 +406,7 @@ def sample(a: Node, b: Node, lib: Library, *, wanted: int, tolerance: float, who
             continue
         except Hard as error:
             hard = str(error)
-            if not names:
+            if not names or lib.left[0] < 0:
                 break
             continue
         if names and not imaginary:
@@ -409,4 +432,6 @@ def _marks(node: Node) -> list[Fraction]:
     return list(dict.fromkeys(found))
 
 
-__all__ = ["FLOATS", "Hard", "Library", "Pole", "Sampled", "digits", "evaluate", "sample"]
+__all__ = [
+    "OTHERWISE", "Hard", "Library", "Pole", "Sampled", "digits", "evaluate", "floats", "sample",
+]

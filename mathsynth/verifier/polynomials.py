@@ -115,13 +115,14 @@ def bits_ok(c: Fraction, n: int) -> None:
         raise TooBig("digits")
 
 
-def checked(poly: Poly) -> Poly:
+def checked(poly: Poly) -> int:
+    """How many bits the coefficients have; raises `TooBig` for too many or for too many terms."""
     if len(poly) > _MAX_TERMS:
         raise TooBig("terms")
-    for c in poly.values():
-        if c.numerator.bit_length() > 4 * _MAX_BITS or c.denominator.bit_length() > 4 * _MAX_BITS:
-            raise TooBig("digits")
-    return poly
+    bits = sum(c.numerator.bit_length() + c.denominator.bit_length() for c in poly.values())
+    if bits > 4 * _MAX_BITS + 40 * len(poly):
+        raise TooBig("digits")
+    return bits
 
 
 def content(poly: Poly) -> Fraction:

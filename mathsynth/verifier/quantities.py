@@ -104,6 +104,21 @@ def based(c: Comparison, a: Node, b: Node) -> Finding:
     return Finding(False, "base", "another number")
 
 
+def congruence(c: Comparison, a: Node, b: Node) -> Finding:
+    """n = 6 mod 7: the same modulus, and values that differ by a multiple of it."""
+    if a[0] != b[0] or len(a[1]) != 2 or len(b[1]) != 2:
+        return Finding(None, "congruence", "a congruence and something else")
+    names, moduli = c.answers(a[1][0], b[1][0]), c.answers(a[2], b[2])
+    if names.equal is not True or moduli.equal is not True:
+        unlike = False if moduli.equal is False else None
+        return Finding(unlike, "congruence", "another modulus" if unlike is False else "about other things")
+    values = [plain_number(x) for x in (a[1][1], b[1][1], a[2])]
+    if any(v is None or v.denominator != 1 for v in values) or not values[2]:
+        return c.answers(a[1][1], b[1][1])
+    same = (values[0] - values[1]) % values[2] == 0  # type: ignore[operator]
+    return Finding(same, "congruence", "the same class" if same else "another class")
+
+
 def ratio(c: Comparison, a: Node, b: Node) -> Finding:
     """a : b : c up to a common factor; a : b is also the fraction a/b."""
     rows = [n[1] if n[0] == "ratio" else (n, num(1)) for n in (a, b)]
@@ -115,13 +130,13 @@ def ratio(c: Comparison, a: Node, b: Node) -> Finding:
         )
     if len(rows[0]) != len(rows[1]):
         return Finding(False, "ratio", "another number of terms")
-    if a[0] == b[0] and _clock_like(a) and _clock_like(b):
-        same = c.row(rows[0], rows[1], "ratio")
-        return same if same.equal else Finding(None, "ratio", "two times of day or two ratios")
     parts = [
         c.scalar(("mul", (rows[0][0], rows[1][i])), ("mul", (rows[1][0], rows[0][i]))) for i in range(1, len(rows[0]))
     ]
-    return all_of(parts, "ratio")
+    found = all_of(parts, "ratio")
+    if found.equal and a[0] == b[0] and _clock_like(a) and _clock_like(b) and rows[0] != rows[1]:
+        return Finding(None, "ratio", "two times of day or two ratios")
+    return found
 
 
 def _amount(node: Node) -> tuple[Node, Unit | None]:

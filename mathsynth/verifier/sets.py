@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from mathsynth.verifier.exact import Algebra
-from mathsynth.verifier.numeric import FLOATS, Hard, Pole, evaluate
+from mathsynth.verifier.numeric import Hard, Pole, evaluate, floats
 from mathsynth.verifier.polynomials import ONE, TooBig, Undefined, rational
 from mathsynth.verifier.tree import INF, Node, is_scalar, num, symbols
 
@@ -45,7 +45,7 @@ def _number(node: Node) -> float | None:
     if not is_scalar(node) or symbols(node):
         return None
     try:
-        value = evaluate(node, {}, FLOATS)
+        value = evaluate(node, {}, floats())
     except Hard:
         try:
             exact = rational(Algebra().value(node))

@@ -135,7 +135,7 @@ def _styled(out: list[Token], roman: bool, content: str, spaced: bool) -> None:
         return
     spaced = spaced or bare[0] == " "
     if re.fullmatch(r"[A-Za-z]", word):
-        out.append(Token("roman" if roman or bare[0] == " " else "let", word, spaced))
+        out.append(Token("roman", word, spaced))
     elif re.fullmatch(r"[\d.,/%:;()+\-= ]+", word) or (roman and re.search(r"[\\^_{]", word)):
         first, *rest = tokens(word)
         out.extend([Token(first.kind, first.value, spaced), *rest])

@@ -224,9 +224,8 @@ class Checker:
                     again = worker
                 self._remember((asked.reference, asked.answer), found)
                 return found
-            except (_Died, ValueError):
-                if worker is not None and worker.asked and worker.process.poll() is None:
-                    return Finding(None, "closed", "the checker was closed")
+            except (_Died, ValueError, OSError):
+                continue  # gone, or closed under our hands: once more with a fresh one
             finally:
                 if again is None and worker is not None:
                     with self._lock:
