@@ -102,9 +102,11 @@ def load_personas(path: Path, max_similarity: float) -> list[tuple[str, str]]:
     for number, line in enumerate(open_lines(path), 1):
         try:
             row = orjson.loads(line)
-            personas.append((str(row["id"]), str(row["persona"])))
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            raise UsageError(f"{path}:{number}: expected an object with `id` and `persona`") from None
+        except orjson.JSONDecodeError:
+            row = None
+        if not (isinstance(row, dict) and row.get("id") and isinstance(row.get("persona"), str) and row["persona"]):
+            raise UsageError(f"{path}:{number}: expected an object with `id` and `persona`")
+        personas.append((str(row["id"]), row["persona"]))
     if not personas:
         raise UsageError(f"{path}: holds no persona")
     return _without_repeats(personas, max_similarity)
