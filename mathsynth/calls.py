@@ -31,10 +31,12 @@ class Caller:
         journal: Journal,
         meter: Meter,
         stopping: Callable[[], bool],
+        redact: Callable[[str], str] = str,
     ) -> None:
-        """`connect` is called at the first request that is not in the journal."""
+        """`connect` is called at the first request that is not in the journal; errors are reported through `redact`."""
         self.config, self.use = config, ModelUse(model=config.model)
         self._connect, self._journal, self._meter, self._stopping = connect, journal, meter, stopping
+        self._redact = redact
         self._backend: Backend | None = None
         self._slots = asyncio.Semaphore(config.max_in_flight)
         self._under_way: dict[str, asyncio.Future[Reply]] = {}
@@ -81,6 +83,8 @@ class Caller:
             try:
                 reply = await self._send(request)
             except BackendError as error:
+                # A server may repeat what it was sent, and some of that may be secret.
+                error.args = (self._redact(str(error)),)
                 self.use.errors += 1
                 self._meter.errors += 1
                 if error.fatal or not error.retryable:

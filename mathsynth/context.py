@@ -78,14 +78,19 @@ class Context:
         display: Display | None = None,
         stop: Stop | None = None,
         watch: Callable[[str, Request, Reply], None] | None = None,
+        redact: Callable[[Any], Any] | None = None,
     ) -> None:
-        """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from."""
+        """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
+
+        `redact` takes out of text or plain data what came from the environment.
+        """
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
         self._prompts, self._policy = dict(prompts or {}), policy or Policy()
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
+        self._redact = redact or (lambda data: data)
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
@@ -127,6 +132,10 @@ class Context:
         if self._watch is not None:
             self._watch(self.stage, request, reply)
         return reply
+
+    def shown(self, sampling: Sampling) -> dict[str, Any]:
+        """Sampling as rows may show it: without what came from the environment, which may be secret."""
+        return cast("dict[str, Any]", self._redact(sampling.model_dump(mode="json")))
 
     def stored(self, request: Request) -> Reply:
         """A reply that was completed before. KeyError if it was not."""
@@ -219,10 +228,13 @@ class Context:
             wake.set()
 
         def fill() -> None:
-            while not self._stop and len(open_tasks) < limit and (job := next_job()) is not None:
+            while not self._stop and len(open_tasks) + len(finished) < limit and (job := next_job()) is not None:
                 task = self._loop.create_task(cast("Coroutine[Any, Any, Result]", work(job)))
                 open_tasks.add(task)
                 task.add_done_callback(on_done)
+                # A reply that is in the journal comes now, so the next job is chosen knowing it: after a kill nothing
+                # is asked for that what was known makes needless.
+                self._loop.run_until_complete(asyncio.sleep(0))
 
         async def wait() -> None:
             with contextlib.suppress(TimeoutError):
@@ -310,7 +322,7 @@ class Context:
             if self._connect is None:
                 raise RuntimeError(f"stage {self.stage} was given no way to reach a model")
             self._callers[name] = Caller(
-                self.model(name), self._connect, self.journal, self.meter, lambda: bool(self._stop)
+                self.model(name), self._connect, self.journal, self.meter, lambda: bool(self._stop), self._redact
             )
         return self._callers[name]
 

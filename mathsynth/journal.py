@@ -147,6 +147,10 @@ class Journal:
 def _pack(path: Path) -> None:
     from backports import zstd
 
+    if not path.stat().st_size:
+        # Packed, nothing becomes a file of no bytes, which reads as one that was cut.
+        path.unlink()
+        return
     with open(path, "rb") as plain, atomic(path.with_name(path.name + ".zst")) as out:
         with zstd.open(out, "wb", level=3) as packed:
             shutil.copyfileobj(plain, packed, 1 << 20)

@@ -12,9 +12,9 @@ import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -87,7 +87,9 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             else:
                 ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
                 records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
-                manifest = local.run_step(step, records, directory, ctx, before.counts.kept if before else None)
+                manifest = local.run_step(
+                    _shown(recipe, step), records, directory, ctx, before.counts.kept if before else None
+                )
             _refuse_mass_failure(recipe, step, directory, manifest)
             source = directory
         report = write_report(run)
@@ -106,7 +108,7 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             return manifest
         (directory / MANIFEST).unlink(missing_ok=True)
         ctx = _context(recipe, step, directory, directory / REPLIES, options)
-        return local.run_step(step, records, directory, ctx, None)
+        return local.run_step(_shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -162,10 +164,13 @@ def changes(recipe: Recipe, run: Path) -> list[str]:
         if (run / step.directory / MANIFEST).exists():
             valid.append(step.name)
             continue
-        old = _last_material(run, step)
-        if old is None or old == step.material:
+        old = _last_key(run, step)
+        if old is None or old["key"] == step.key:
             continue
-        differ = list(_differences(old, step.material, step.name))
+        material = _shown(recipe, step).material
+        differ = list(_differences(old["material"], material, step.name))
+        if old["material"] == material:
+            differ = [f"{step.name}.models: a value that comes from the environment"]
         keys += differ
         asks = any(".prompts." in d or ".models." in d or ".sampling" in d or ".seed" in d for d in differ)
         if not step.models:
@@ -184,13 +189,18 @@ def changes(recipe: Recipe, run: Path) -> list[str]:
     ]
 
 
-def _last_material(run: Path, step: Step) -> dict[str, Any] | None:
-    """The key material of the newest directory of the same step."""
+def _shown(recipe: Recipe, step: Step) -> Step:
+    """The step as it may be written down: its key's material without what came from the environment."""
+    return replace(step, material=recipe.document.redact(step.material))
+
+
+def _last_key(run: Path, step: Step) -> dict[str, Any] | None:
+    """`key.json` of the same step in the last run here, or the newest one if that run ended before it."""
+    listed = orjson.loads((run / STEPS).read_bytes())["steps"] if (run / STEPS).exists() else []
     found = sorted(run.glob(f"{step.replies}-????????/{KEY}"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        return None
-    material: dict[str, Any] = orjson.loads(found[-1].read_bytes())["material"]
-    return material
+    last = [run / entry["directory"] / KEY for entry in listed if entry["step"] == step.name]
+    found += [path for path in last if path.exists()]
+    return cast("dict[str, Any]", orjson.loads(found[-1].read_bytes())) if found else None
 
 
 def _differences(old: Any, new: Any, place: str) -> Iterator[str]:
@@ -237,6 +247,7 @@ def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options
         display=options.display,
         stop=options.stop,
         watch=options.watch,
+        redact=recipe.document.redact,
     )
 
 

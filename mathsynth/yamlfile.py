@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import yaml
 
@@ -22,6 +22,7 @@ from mathsynth.settings import Place, dotted
 
 INPUT = "input"
 _BOOL, _NO_TYPES = "tag:yaml.org,2002:bool", ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
+Plain = TypeVar("Plain")
 _ENV = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -51,12 +52,15 @@ class Document:
                 return self.marks[place[:length]]
         return ""
 
-    def redact(self, data: Any) -> Any:
+    def redact(self, data: Plain) -> Plain:
         """Text or plain data with every value from the environment put back to its `${NAME}`."""
+        return cast("Plain", self._redact(data))
+
+    def _redact(self, data: Any) -> Any:
         if isinstance(data, dict):
-            return {key: self.redact(item) for key, item in data.items()}
+            return {key: self._redact(item) for key, item in data.items()}
         if isinstance(data, list):
-            return [self.redact(item) for item in data]
+            return [self._redact(item) for item in data]
         if not isinstance(data, str):
             return data
         for value, name in sorted(self.from_env.items(), key=lambda pair: -len(pair[0])):
