@@ -46,6 +46,8 @@ def _number(cleaned: str) -> Fraction | None:
 def judge(reference: str, answer: str, policy: Policy, *, slow: bool) -> Finding:
     """Whether two answers are equal. Raises `NeedSlow` where the fast path can't tell and `slow` is false."""
     a, b = _clean(reference), _clean(answer)
+    if reference.strip() == answer.strip() and reference.strip():
+        return Finding(True, "identical", "the same text")
     if not a or not b:
         return Finding(None, "empty", "an empty text")
     number_a, number_b = _number(a), _number(b)
