@@ -1,31 +1,61 @@
-"""Which problem gets the next sample. PURE: no model, no I/O, no clock, so it can be simulated.
+"""Which problem gets the next sample. PURE: no model, no I/O, no clock, so it can be simulated (benchmarks/allocation.py).
 
 Policies (methods.md 1, DART-Math 2407.13690, without its off-by-one and its target split by worker):
 
     fixed      k samples of every problem
     uniform    until k correct ones
     prop2diff  until max(1, ceil(k * f / max f)) correct ones; f = share of wrong ones among the first `pilot` samples
+    adaptive   until k * f correct ones, at least one; f = what is known of the problem's fail rate at that moment
 
 Decisions follow sample numbers, not arrival: the samples that count are those up to the one that reaches the target,
-later replies are waste and change nothing. A problem never has more samples under way than it still needs, so nothing
-is over-issued; only at the tail, when slots would stand empty, it may have as many as its measured pass rate says are
-needed. For `prop2diff` a problem goes on after its own pilot with the target that it will have at least (max f <= 1),
-so no slot waits for the last pilot. A spent token budget ends every problem where it stands.
+later replies are waste and change nothing. A problem has no more samples under way than it still needs, or a fiftieth
+of those it has had, so waste stays below 2 %. Only when slots would stand empty, at the end of the list or with the
+window full, it may have as many as its measured pass rate says are needed. For `prop2diff` a problem goes on after its
+own pilot with the target that it will have at least (max f <= 1), so no slot waits for the last pilot.
+
+`adaptive` knows a pass rate as a Beta posterior from Jeffreys' prior: (correct + 1/2) / (decided + 1) on average.
+Its objective, under a token budget: each solved problem is worth 1 (coverage first), each further row, the n-th of its
+problem, f / n (balance: harder problems earn more rows, each row less than the one before). The next sample goes to the
+problem with the largest expected gain per token, at the mean cost of its own samples so far. Targets depend on the
+problem's own samples alone. So timing decides nothing until the budget binds, and then only how far each problem got:
+a choice is made with at most all slots' outcomes still open, which shifts about that many samples between problems of
+nearly equal gain. Without a budget the order is of no consequence, and problems are asked in the order of the list.
+
+A budget counts what is under way at the mean cost of a sample, so that a run ends near it; then every problem ends
+where it stands.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
-Policy = Literal["fixed", "uniform", "prop2diff"]
+Policy = Literal["fixed", "uniform", "prop2diff", "adaptive"]
 Outcome = Literal["correct", "wrong", "undecided", "failed"]
 
+UNDER_WAY, CORRECT, WRONG = 0, 1, 2
+CODES: dict[Outcome, int] = {"correct": CORRECT, "wrong": WRONG, "undecided": 3, "failed": 4}
+"""How `Trials.outcomes` keeps an outcome: a byte each, since millions of them can be open."""
 
-@dataclass
+AHEAD = 50
+"""One sample more than needed may be under way for so many that came back: the waste is at most 1 / AHEAD."""
+
+
+@lru_cache(maxsize=1 << 16)
+def rows_wanted(k: int, wrong: int) -> int:
+    """Correct samples that `adaptive` wants beside `wrong` wrong ones: the least x >= k * (wrong + 1/2) / (x + wrong + 1).
+
+    That fraction is the posterior mean of the fail rate. It rises with `wrong`, from about sqrt(k / 2) to k.
+    """
+    return next(x for x in range(1, k + 1) if 2 * x * (x + wrong + 1) >= k * (2 * wrong + 1))
+
+
+@dataclass(slots=True)
 class Trials:
     """One problem's samples."""
 
@@ -34,18 +64,24 @@ class Trials:
     """Samples at most."""
     target: int | None
     """Correct samples wanted; None while every sample up to `cap` counts (fixed, votes, pilots)."""
-    outcomes: list[Outcome | None] = field(default_factory=list)
-    """By sample number; None while under way."""
+    rising_to: int = 0
+    """For `adaptive`, k: the target rises towards it with every wrong sample."""
+    outcomes: bytearray = field(default_factory=bytearray)
+    """By sample number: UNDER_WAY or one of CODES."""
     settled: int = 0
     """How many samples count: a prefix of `outcomes`, none of it under way."""
     corrects: int = 0
     """Correct ones among the settled."""
+    wrong: int = 0
+    """Wrong ones among the settled."""
     hits: int = 0
     """Correct ones among all that came back."""
     under_way: int = 0
+    tokens: int = 0
     fail_rate: float | None = None
-    """f of the pilot, once it is over."""
-    queued: bool = False
+    """f of the pilot, once it is over (prop2diff)."""
+    key: float | None = None
+    """Its place in the queue; None if it is not queued."""
     reason: str = ""
     """Why it ended: `target`, `cap` or `budget`."""
 
@@ -53,10 +89,13 @@ class Trials:
         """Let samples count in the order of their numbers, as far as the target asks."""
         while self.settled < len(self.outcomes) and not self.reached:
             outcome = self.outcomes[self.settled]
-            if outcome is None:
+            if outcome == UNDER_WAY:
                 return
             self.settled += 1
-            self.corrects += outcome == "correct"
+            self.corrects += outcome == CORRECT
+            self.wrong += outcome == WRONG
+            if self.rising_to:
+                self.target = rows_wanted(self.rising_to, self.wrong)
 
     @property
     def reached(self) -> bool:
@@ -65,9 +104,14 @@ class Trials:
 
     @property
     def safe(self) -> int:
-        """Further samples that can be asked for without risking waste."""
+        """Further samples that can be asked for with little or no risk of waste."""
         left = self.cap - len(self.outcomes)
-        return left if self.target is None else min(left, self.target - self.hits - self.under_way)
+        if self.target is None:
+            return left
+        need = self.target - self.hits
+        if need > 0:
+            need = max(need, (len(self.outcomes) - self.under_way) // AHEAD)
+        return min(left, need - self.under_way)
 
     @property
     def eager(self) -> int:
@@ -78,20 +122,51 @@ class Trials:
         wanted = math.ceil(max(0, self.target - self.hits) / rate) - self.under_way
         return min(self.cap - len(self.outcomes), wanted)
 
+    def gain(self, mean_tokens: float) -> float:
+        """What `adaptive` expects of one more sample, per mean cost of a sample; those under way count as wrong."""
+        rate = (self.hits + 0.5) / (len(self.outcomes) + 1)
+        worth = (1 - rate) / (self.hits + self.under_way + 1) if self.hits else 1.0
+        cost = (self.tokens / mean_tokens + 1) / (len(self.outcomes) - self.under_way + 1)
+        return rate * worth / cost
+
+
+NEW_GAIN = 0.5
+"""The gain of a problem that was never asked."""
+
 
 class Allocator:
-    """Hands out (problem number, sample number) pairs and says which problems are finished."""
+    """Hands out (problem number, sample number) pairs and says which problems are finished.
 
-    def __init__(self, policy: Policy, *, k: int, max_trials: int, pilot: int, token_budget: int | None = None) -> None:
-        """`k`: samples each (fixed), or correct samples wanted (of the hardest problem for prop2diff)."""
+    The caller takes `next()` until it is None, then adds a problem (or closes the list) and goes on.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        k: int,
+        max_trials: int,
+        pilot: int,
+        token_budget: int | None = None,
+        window: int | None = None,
+    ) -> None:
+        """`k`: samples each (fixed), or correct samples wanted (of the hardest problem for prop2diff and adaptive).
+
+        `window`: how many problems the caller holds, from the oldest unfinished one to the newest, before it stops
+        adding. It fits policies that need not know all problems: not prop2diff, nor adaptive with a budget.
+        """
         self.policy, self.k, self.max_trials, self.pilot = policy, k, max_trials, min(pilot, max_trials)
-        self.token_budget, self.tokens, self.spent = token_budget, 0, False
+        self.token_budget, self.tokens, self.spent, self.window = token_budget, 0, False, window
         self.max_fail = 0.0
         """The largest f so far; final once it is 1 or the last pilot is over."""
+        self._ranked = policy == "adaptive" and token_budget is not None
         self._open: dict[int, Trials] = {}
-        self._queue: deque[Trials] = deque()
+        self._queue: list[tuple[float, int]] = []
+        """A heap of (key, number), some of them outdated: the oldest problem first, or if ranked the largest gain."""
+        self._spare: OrderedDict[int, None] = OrderedDict()
+        """Problems that can use empty slots, in turn; an OrderedDict as a dict is slow to give up its first key."""
         self._finished: deque[Trials] = deque()
-        self._added = self._pilots = 0
+        self._added = self._oldest = self._pilots = self._under_way = self._replies = 0
         self._closed = False
 
     @property
@@ -101,16 +176,19 @@ class Allocator:
 
     def add(self, *, samples: int | None = None) -> int:
         """One more problem; its number. `samples` asks for exactly that many, whatever the policy (votes)."""
-        if samples is None and self.policy == "uniform":
-            trials = Trials(self._added, cap=self.max_trials, target=self.k)
-        elif samples is None and self.policy == "prop2diff":
-            trials = Trials(self._added, cap=self.pilot, target=None)
-            self._pilots += 1
+        trials = Trials(self._added, cap=self.max_trials, target=None)
+        if samples is not None or self.policy == "fixed":
+            trials.cap, trials.fail_rate = samples or self.k, 0.0
+        elif self.policy == "uniform":
+            trials.target = self.k
+        elif self.policy == "adaptive":
+            trials.target, trials.rising_to = rows_wanted(self.k, 0), self.k
         else:
-            trials = Trials(self._added, cap=samples or self.k, target=None, fail_rate=0.0)
+            trials.cap = self.pilot
+            self._pilots += 1
         self._open[trials.number] = trials
-        self._enqueue(trials)
         self._added += 1
+        self._look(trials)
         return trials.number
 
     def close(self) -> None:
@@ -124,33 +202,44 @@ class Allocator:
         """The next (problem, sample) to ask, or None if nothing is wanted now."""
         if self.spent:
             return None
+        fresh = not self._closed and (self.window is None or self._added - self._oldest < self.window)
         while self._queue:
-            trials = self._queue[0]
-            if trials.number in self._open and trials.safe > 0:
+            key, number = self._queue[0]
+            trials = self._open.get(number)
+            if trials is None or trials.key != key or trials.safe <= 0:
+                heapq.heappop(self._queue)
+                if trials is not None and trials.key == key:
+                    trials.key = None
+                continue
+            if self._ranked and fresh and -key <= NEW_GAIN:
+                return None
+            return self._issue(trials)
+        while self._spare and not fresh:
+            trials = self._open[self._spare.popitem(last=False)[0]]
+            if trials.eager > 0:
                 return self._issue(trials)
-            trials.queued = False
-            self._queue.popleft()
-        if not self._closed:
-            return None
-        trials_left = [trials for trials in self._open.values() if trials.eager > 0]
-        return self._issue(min(trials_left, key=lambda trials: trials.under_way)) if trials_left else None
+        return None
 
     def record(self, number: int, sample: int, outcome: Outcome, tokens: int = 0) -> None:
         """A sample came back. Replies to a finished problem only cost."""
         self.tokens += tokens
-        if self.token_budget is not None and self.tokens >= self.token_budget:
-            self.spent = True
+        self._replies += 1
         if (trials := self._open.get(number)) is not None:
-            trials.outcomes[sample] = outcome
+            trials.outcomes[sample] = CODES[outcome]
             trials.under_way -= 1
+            self._under_way -= 1
+            trials.tokens += tokens
             trials.hits += outcome == "correct"
             trials.settle()
             if self._is_pilot(trials) and trials.settled == trials.cap:
                 self._end_pilot(trials)
-            self._look(trials)
-        if self.spent:
-            for trials in list(self._open.values()):
+            if number in self._open:  # fixing the targets may have ended it
                 self._look(trials)
+        if self.token_budget is not None and not self.spent:
+            self.spent = self.tokens + self._under_way * self._mean_tokens >= self.token_budget
+            if self.spent:
+                for trials in list(self._open.values()):
+                    self._look(trials)
 
     def finished(self) -> Iterator[Trials]:
         """The problems that ended since the last call."""
@@ -159,33 +248,51 @@ class Allocator:
 
     # --- inside ------------------------------------------------------------------------------------------------
 
+    @property
+    def _mean_tokens(self) -> float:
+        return self.tokens / self._replies if self.tokens else 1.0
+
     def _issue(self, trials: Trials) -> tuple[int, int]:
-        trials.outcomes.append(None)
+        trials.outcomes.append(UNDER_WAY)
         trials.under_way += 1
+        self._under_way += 1
+        self._enqueue(trials)
         return trials.number, len(trials.outcomes) - 1
 
     def _enqueue(self, trials: Trials) -> None:
-        if not trials.queued:
-            trials.queued = True
-            self._queue.append(trials) if not trials.outcomes else self._queue.appendleft(trials)
+        """Put a problem where `next` looks: in the queue, and among those that can use empty slots."""
+        number = trials.number
+        if trials.safe > 0:
+            key = -math.inf if trials.target is None else -trials.gain(self._mean_tokens) if self._ranked else 0.0
+            if trials.key != key:
+                trials.key = key
+                heapq.heappush(self._queue, (key, number))
+                if len(self._queue) > 4 * len(self._open) + 64:
+                    self._queue = [(t.key, t.number) for t in self._open.values() if t.key is not None]
+                    heapq.heapify(self._queue)
+        if number not in self._spare and trials.eager > 0:
+            self._spare[number] = None
 
     def _look(self, trials: Trials) -> None:
         """Finish a problem that has all it can get, else see that it is asked again."""
-        if trials.number not in self._open:
-            return
-        if trials.reached and self._targets_final:
+        final = trials.target is None or self._targets_final
+        if final and trials.reached:
             self._finish(trials, "target")
-        elif trials.settled == trials.cap and not self._is_pilot(trials):
+        elif final and trials.settled == trials.cap and not self._is_pilot(trials):
             self._finish(trials, "cap")
         elif self.spent and not trials.under_way:
             self._finish(trials, "budget")
-        elif trials.safe > 0:
+        else:
             self._enqueue(trials)
 
     def _finish(self, trials: Trials, reason: str) -> None:
         trials.reason = reason
+        self._under_way -= trials.under_way
         del self._open[trials.number]
+        self._spare.pop(trials.number, None)
         self._finished.append(trials)
+        while self._oldest < self._added and self._oldest not in self._open:
+            self._oldest += 1
 
     def _is_pilot(self, trials: Trials) -> bool:
         return self.policy == "prop2diff" and trials.fail_rate is None
@@ -195,17 +302,18 @@ class Allocator:
         return self.policy != "prop2diff" or self.max_fail == 1.0 or (self._closed and not self._pilots)
 
     def _end_pilot(self, trials: Trials) -> None:
-        decided = trials.outcomes.count("correct") + trials.outcomes.count("wrong")
-        trials.fail_rate = 1 - trials.corrects / decided if decided else 1.0
+        decided = trials.corrects + trials.wrong
+        trials.fail_rate = trials.wrong / decided if decided else 1.0
         trials.cap, trials.target = self.max_trials, self._target(trials.fail_rate, 1.0)
         final = self._targets_final
-        self.max_fail = max(self.max_fail, trials.fail_rate)
+        if decided:  # a problem whose calls all failed says nothing about difficulty
+            self.max_fail = max(self.max_fail, trials.fail_rate)
         self._pilots -= 1
         if not final:
             self._fix_targets()
 
     def _fix_targets(self) -> None:
-        """Once the largest f is known, give every problem its final target."""
+        """Once the largest f is known, give every problem its final target; this happens once."""
         if self._targets_final:
             for trials in list(self._open.values()):
                 if trials.target is not None and trials.fail_rate is not None:
@@ -214,4 +322,4 @@ class Allocator:
                     self._look(trials)
 
     def _target(self, fail_rate: float, largest: float) -> int:
-        return max(1, math.ceil(self.k * fail_rate / largest - 1e-9)) if largest else 1
+        return min(self.k, max(1, math.ceil(self.k * fail_rate / largest - 1e-9))) if largest else 1

@@ -8,20 +8,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mathsynth.allocation import Allocator
+from mathsynth.allocation import CORRECT, UNDER_WAY, Allocator, rows_wanted
 
 
-def simulate(policy, k, rates, *, slots, seed=0, max_trials=64, pilot=4, budget=None, late=False):
-    """Finished trials by problem, and samples issued, with random latencies drawn from `seed`."""
+POLICIES = ["fixed", "uniform", "prop2diff", "adaptive"]
+
+
+def simulate(
+    policy, k, rates, *, slots, seed=0, max_trials=64, pilot=4, budget=None, window=None, watch=None, faults=0
+):
+    """Finished trials by problem, and samples issued, with random latencies drawn from `seed`.
+
+    Takes problems as the stage does: in order, and no more than `window` from the oldest that is not written.
+    """
     latency = random.Random(seed)
-    allocator = Allocator(policy, k=k, max_trials=max_trials, pilot=pilot, token_budget=budget)
-    todo, under_way, finished, issued, clock = iter(range(len(rates))), [], {}, 0, 0.0
+    allocator = Allocator(policy, k=k, max_trials=max_trials, pilot=pilot, token_budget=budget, window=window)
+    under_way, finished, issued, clock, added, written = [], {}, 0, 0.0, 0, 0
     while True:
         while len(under_way) < slots:
             job = allocator.next()
             if job is None and not allocator.spent:
-                if next(todo, None) is not None:
-                    allocator.add()
+                if window and added - written >= window:
+                    break
+                if added < len(rates):
+                    added = allocator.add() + 1
                     continue
                 allocator.close()
                 job = allocator.next()
@@ -29,15 +39,22 @@ def simulate(policy, k, rates, *, slots, seed=0, max_trials=64, pilot=4, budget=
                 break
             issued += 1
             heapq.heappush(under_way, (clock + latency.lognormvariate(0, 0.7), job))
+        if watch:
+            watch(allocator, len(under_way), added)
         if not under_way:
-            return finished, issued, allocator
+            return finished | {trials.number: trials for trials in allocator.finished()}, issued, allocator
         clock, (number, sample) = heapq.heappop(under_way)
-        allocator.record(number, sample, outcome(rates[number], number, sample), tokens=10)
+        allocator.record(number, sample, outcome(rates[number], number, sample, faults), tokens=10)
         finished |= {trials.number: trials for trials in allocator.finished()}
+        while written in finished:
+            written += 1
 
 
-def outcome(rate, number, sample):
-    return "correct" if random.Random(f"{number}.{sample}").random() < rate else "wrong"
+def outcome(rate, number, sample, faults=0):
+    rng = random.Random(f"{number}.{sample}")
+    if rng.random() < faults:
+        return rng.choice(["undecided", "failed"])
+    return "correct" if rng.random() < rate else "wrong"
 
 
 def view(finished):
@@ -47,7 +64,7 @@ def view(finished):
 RATES = [random.Random(i).random() ** 2 for i in range(300)]
 
 
-@pytest.mark.parametrize(("policy", "k"), [("fixed", 5), ("uniform", 3), ("prop2diff", 12)])
+@pytest.mark.parametrize(("policy", "k"), [("fixed", 5), ("uniform", 3), ("prop2diff", 12), ("adaptive", 12)])
 def test_timing_and_slots_change_nothing(policy, k):
     runs = [view(simulate(policy, k, RATES, slots=slots, seed=seed)[0]) for slots, seed in ((1, 0), (7, 1), (64, 2))]
     assert runs[0] == runs[1] == runs[2]
@@ -65,7 +82,7 @@ def test_uniform_stops_at_exactly_k_correct_or_at_the_cap():
     for t in finished.values():
         if t.reason == "target":
             assert t.corrects == 3
-            assert t.outcomes[t.settled - 1] == "correct"
+            assert t.outcomes[t.settled - 1] == CORRECT
         else:
             assert t.reason == "cap"
             assert t.settled == 20
@@ -89,24 +106,125 @@ def test_prop2diff_when_every_problem_is_easy_keeps_one_of_each():
     assert issued == 15
 
 
-@pytest.mark.parametrize(("policy", "k"), [("uniform", 4), ("prop2diff", 12)])
+def test_a_problem_whose_calls_all_failed_does_not_set_the_largest_fail_rate():
+    allocator = Allocator("prop2diff", k=8, max_trials=50, pilot=2)
+    for results in (["failed", "failed"], ["correct", "wrong"]):
+        number = allocator.add()
+        for result in results:
+            assert (job := allocator.next())[0] == number
+            allocator.record(*job, result)
+    allocator.close()
+    assert allocator.max_fail == 0.5
+    assert [t.target for t in allocator._open.values()] == [8, 8]
+
+
+@pytest.mark.parametrize("k", [1, 4, 16, 40])
+def test_adaptive_wants_rows_in_proportion_to_what_is_known_of_the_fail_rate(k):
+    wanted = [rows_wanted(k, wrong) for wrong in range(200)]
+    assert wanted == sorted(wanted)
+    assert 1 <= wanted[0] <= math.ceil(math.sqrt(k))
+    assert wanted[-1] >= 0.85 * k
+    for wrong, rows in enumerate(wanted):
+        enough = [x for x in range(1, k + 1) if x >= k * (wrong + 0.5) / (x + wrong + 1) - 1e-9]
+        assert rows == enough[0]
+
+
+def test_adaptive_takes_few_rows_of_easy_problems_and_ends_hopeless_ones_at_the_cap():
+    finished, _, _ = simulate("adaptive", 16, [1.0, 0.9, 0.1, 0.0], slots=4, max_trials=400)
+    assert finished[0].corrects == 3
+    assert finished[2].corrects > 8
+    assert finished[3].corrects == 0
+    assert finished[3].reason == "cap"
+    assert finished[3].settled == 400
+
+
+def test_adaptive_covers_more_and_keeps_more_hard_rows_than_uniform_for_the_same_tokens():
+    budget, hard = 20_000, [n for n, rate in enumerate(RATES) if rate < 0.2]
+    uniform, adaptive = (
+        simulate(p, k, RATES, slots=16, budget=budget)[0] for p, k in (("uniform", 4), ("adaptive", 4))
+    )
+    solved = [sum(t.corrects > 0 for t in finished.values()) for finished in (uniform, adaptive)]
+    rows = [sum(finished[n].corrects for n in hard if n in finished) for finished in (uniform, adaptive)]
+    assert solved[1] > solved[0]
+    assert rows[1] > 1.1 * rows[0]
+
+
+def test_a_budget_that_does_not_bind_changes_no_result_of_adaptive():
+    runs = [
+        view(simulate("adaptive", 9, RATES, slots=slots, seed=slots, budget=budget, window=window)[0])
+        for slots, budget, window in ((1, None, None), (30, 10**9, None), (64, None, 100), (5, 10**9, None))
+    ]
+    assert runs[0] == runs[1] == runs[2] == runs[3]
+
+
+def test_under_a_budget_timing_moves_few_samples_of_adaptive_and_no_target():
+    runs = [simulate("adaptive", 6, RATES, slots=s, seed=s, budget=30_000)[0] for s in (1, 16)]
+    moved = sum(abs(runs[0][n].settled - runs[1][n].settled) for n in range(len(RATES)))
+    assert moved <= 0.05 * sum(t.settled for t in runs[0].values())
+    for n in range(len(RATES)):
+        if runs[0][n].reason == runs[1][n].reason == "target":
+            assert runs[0][n].corrects == runs[1][n].corrects
+
+
+@pytest.mark.parametrize(("policy", "k"), [("uniform", 4), ("prop2diff", 12), ("adaptive", 12)])
 def test_little_is_wasted_and_slots_are_never_idle_before_the_tail(policy, k):
-    finished, issued, _ = simulate(policy, k, RATES * 4, slots=64)
+    rates, idle = RATES * 4, []
+
+    def watch(allocator, busy, added):
+        idle.append(added < len(rates) and busy < 64)
+
+    finished, issued, _ = simulate(policy, k, rates, slots=64, watch=watch)
     assert issued / sum(t.settled for t in finished.values()) <= 1.03
+    assert not any(idle)
 
 
-def test_a_spent_budget_ends_every_problem_in_order():
-    finished, issued, allocator = simulate("uniform", 3, RATES, slots=8, budget=1000)
+def test_a_full_window_is_spent_on_the_problems_that_block_it_and_changes_no_result():
+    rates = [0.0, 0.001, 0.02] + [0.9] * 1000
+    idle = []
+
+    def watch(allocator, busy, added):
+        idle.append(added < len(rates) and busy < 8)
+
+    free, narrow = (
+        simulate("uniform", 1, rates, slots=8, max_trials=1500, window=window, watch=watch) for window in (None, 100)
+    )
+    assert view(free[0]) == view(narrow[0])
+    assert sum(idle) / len(idle) < 0.05
+
+
+@pytest.mark.parametrize("policy", ["fixed", "uniform", "adaptive"])
+def test_memory_follows_the_window_not_the_problems_that_are_finished(policy):
+    sizes = []
+
+    def watch(allocator, busy, added):
+        sizes.append(sum(map(len, (allocator._open, allocator._queue, allocator._spare, allocator._finished))))
+
+    simulate(policy, 3, RATES * 6, slots=16, window=64, watch=watch)
+    assert max(sizes) <= 4 * 64 + 64 + 64 + 64
+    assert sizes[-1] <= 64
+
+
+def test_ranking_keeps_its_queue_short():
+    longest = []
+    simulate("adaptive", 9, RATES, slots=16, budget=10**9, watch=lambda a, *_: longest.append(len(a._queue)))
+    assert max(longest) <= 4 * len(RATES) + 64
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_spent_budget_ends_every_problem_in_order(policy):
+    finished, issued, allocator = simulate(policy, 3, RATES, slots=8, budget=1000)
     assert allocator.spent
-    assert issued <= 100 + 8
+    assert 96 <= issued <= 104
     assert allocator.open == 0
     assert all(t.reason in ("target", "cap", "budget") for t in finished.values())
+    assert [t.reason for t in finished.values()].count("budget") <= (len(RATES) if policy == "adaptive" else 8)
 
 
-def test_votes_get_their_samples_whatever_the_policy():
-    allocator = Allocator("uniform", k=1, max_trials=9, pilot=1)
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("budget", [None, 10**6])
+def test_votes_get_their_samples_whatever_the_policy(policy, budget):
+    allocator = Allocator(policy, k=1, max_trials=9, pilot=1, token_budget=budget)
     allocator.add(samples=4)
-    allocator.close()
     jobs = [allocator.next() for _ in range(5)]
     assert jobs == [(0, 0), (0, 1), (0, 2), (0, 3), None]
     for _, sample in jobs[:4]:
@@ -124,20 +242,39 @@ def test_failed_and_undecided_samples_use_up_trials_but_are_no_failure_of_the_mo
     assert allocator._open[0].fail_rate == 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
-    policy=st.sampled_from(["fixed", "uniform", "prop2diff"]),
+    policy=st.sampled_from(POLICIES),
     k=st.integers(1, 9),
     cap=st.integers(1, 12),
     pilot=st.integers(1, 5),
     rates=st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), max_size=12),
     slots=st.integers(1, 20),
+    window=st.none() | st.integers(1, 6),
+    budget=st.none() | st.integers(1, 600),
+    faults=st.sampled_from([0, 0.3]),
     seed=st.integers(0, 5),
 )
-def test_every_problem_ends_and_no_cap_is_passed(policy, k, cap, pilot, rates, slots, seed):
-    finished, issued, allocator = simulate(policy, k, rates, slots=slots, seed=seed, max_trials=cap, pilot=pilot)
-    assert sorted(finished) == list(range(len(rates)))
+def test_every_policy_ends_within_its_caps_whatever_the_timing(
+    policy, k, cap, pilot, rates, slots, window, budget, faults, seed
+):
+    if policy == "prop2diff" or (policy == "adaptive" and budget):
+        window = None
+    fixed = {"max_trials": cap, "pilot": pilot, "faults": faults}
+    finished, issued, allocator = simulate(
+        policy, k, rates, slots=slots, seed=seed, window=window, budget=budget, **fixed
+    )
     assert allocator.open == 0
+    assert sorted(finished) == list(range(len(finished)))
     limit = k if policy == "fixed" else cap
-    assert all(len(t.outcomes) <= limit and None not in t.outcomes[: t.settled] for t in finished.values())
+    for t in finished.values():
+        assert len(t.outcomes) <= limit
+        assert UNDER_WAY not in t.outcomes[: t.settled]
+        assert t.target is None or t.target <= k
+        assert policy not in ("uniform", "adaptive") or t.corrects <= t.target
+        assert t.reason != "target" or t.corrects >= t.target
     assert issued == sum(len(t.outcomes) for t in finished.values())
+    assert not budget or issued * 10 < budget + 10 * slots + 10
+    if not allocator.spent:
+        assert len(finished) == len(rates)
+        assert view(finished) == view(simulate(policy, k, rates, slots=1, **fixed)[0])
