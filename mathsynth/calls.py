@@ -47,7 +47,8 @@ class Caller:
     async def complete(self, request: Request) -> Reply:
         """The reply of this request, from the journal or over the wire.
 
-        BackendError once its retries are used up, Stopped if nobody answers for `give_up_after_s` or the run ends.
+        BackendError once its retries are used up, Stopped if nobody answers for `give_up_after_s`, the server wants to
+        be left alone for longer, or the run ends.
         """
         key = request.key()
         if (stored := self._journal.get(key)) is not None:
@@ -80,6 +81,7 @@ class Caller:
         while True:
             if self._stopping():
                 raise Stopped("stopped before this request was sent")
+            sent = time.monotonic()
             try:
                 reply = await self._send(request)
             except BackendError as error:
@@ -91,8 +93,10 @@ class Caller:
                     raise
                 now = time.monotonic()
                 silent = now - max(self._last_answer, waiting_since)
-                if error.unreachable and self._last_answer < waiting_since:
+                if error.unreachable and self._last_answer < sent:
                     if silent > self.config.give_up_after_s:
+                        if self._last_answer > waiting_since:
+                            raise  # others were answered while this one was tried: it is this request
                         raise Stopped(f"{self.config.model}: no answer for {silent:.0f} s ({error})") from None
                     self._meter.waiting = f"{self.config.model}: no answer for {silent:.0f} s ({error})"
                 elif charged >= self.config.retries:
@@ -122,6 +126,8 @@ class Caller:
                 self.use.seconds += time.monotonic() - self._busy_since
 
     async def _pause(self, pauses: int, retry_after: float | None) -> None:
+        if retry_after and retry_after > self.config.give_up_after_s:
+            raise Stopped(f"{self.config.model}: the server wants {retry_after:,.0f} s of rest (Retry-After)")
         longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(pauses, 10))
         until = time.monotonic() + (
             retry_after * self._jitter.uniform(1.0, 1.2) if retry_after else self._jitter.uniform(0.1, longest)

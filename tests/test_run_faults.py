@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,11 +16,13 @@ from mock_replies import arithmetic
 from runs import (
     EVERY_STEP,
     IN_FLIGHT,
+    finish,
     generate,
     generate_here,
     question,
     replies,
     rows,
+    start,
     step,
     unaccounted,
     write_problems,
@@ -159,6 +162,27 @@ def test_a_server_that_is_never_there_stops_the_run_in_order(tmp_path: Path) -> 
     assert time.monotonic() - begin < 10
 
 
+def test_a_server_that_is_away_costs_no_retries(tmp_path: Path, quick: None) -> None:
+    recipe, clean, run = write_recipe(tmp_path, 40), tmp_path / "clean", tmp_path / "run"
+    with fault_server() as server:
+        assert generate_here(recipe, clean, server.url).code == 0
+    # Requests wait while it answers others, so that their first try lies before its last answer.
+    with fault_server(latency=0.02, jitter=0.1, down_after=30, down=1.5) as server:
+        assert generate_here(recipe, run, server.url, ["models.teacher.retries=1"]).code == 0
+        assert server.met["down"] == 1
+    assert train(run) == train(clean)
+
+
+def test_a_long_retry_after_stops_the_run_in_order(tmp_path: Path) -> None:
+    recipe, run = write_recipe(tmp_path), tmp_path / "run"
+    begin = time.monotonic()
+    with fault_server(faults=["429"], retry_after="86400") as server:
+        done = generate_here(recipe, run, server.url)
+    assert done.code == 3
+    assert "wants 86,400 s of rest" in done.err
+    assert time.monotonic() - begin < 5
+
+
 def files_with(run: Path, *secrets: str) -> list[str]:
     return [
         str(path)
@@ -266,3 +290,47 @@ def test_failures_are_never_stored_as_replies(tmp_path: Path, quick: None) -> No
         assert generate_here(recipe, run, server.url, retry_failed=True).code == 0
         assert len(server.asked) == 12
     assert len(train(run)) > 0
+
+
+SOAK = "  sample: {policy: fixed, k: 2}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_20000_requests_with_faults_lose_nothing_and_take_no_memory(tmp_path: Path) -> None:
+    peaks, seconds = {}, {}
+    for problems in (2_500, 10_000):
+        recipe = write_recipe(tmp_path / str(problems), problems, SOAK)
+        run, log = tmp_path / str(problems) / "one" / "run", tmp_path / f"{problems}.jsonl"
+        sets = ["models.teacher.max_in_flight=128", "max_failed_share=0.02"]
+        faults = [fault for fault in FAULTS if fault != "huge"]
+        with fault_server(faults=faults, fault_share=0.05, drip=0.2, latency=0.005, log=log) as server:
+            begin = time.monotonic()
+            process = start(recipe, run, server.url, sets)
+            peaks[problems] = peak_mib(process)
+            seconds[problems] = time.monotonic() - begin
+            done = finish(process, 5)
+            assert done.code == 0, done.err
+            assert len(server.finished) == 2 * problems
+            assert max(server.finished.values()) == 1
+            assert set(server.met) == set(faults)
+        assert unaccounted(run) == set()
+        assert len(ledger(run)) == problems
+        assert replies(run) == 2 * problems
+    print(f"20,000 requests in {seconds[10_000]:.0f} s; client's peak memory in MiB: {peaks}")
+    assert peaks[10_000] - peaks[2_500] < 30
+    assert seconds[10_000] < 120
+
+
+def peak_mib(process: subprocess.Popen[str]) -> float:
+    """Peak resident memory of a process until it ends."""
+    peak = 0.0
+    while process.poll() is None:
+        try:
+            fields = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+            peak = max(peak, int(fields["VmHWM"].split()[0]) / 1024)
+        except (OSError, KeyError):
+            break
+        time.sleep(0.2)
+    process.wait(120)
+    return peak
