@@ -57,12 +57,25 @@ def test_the_answer_and_how_it_was_found(response, answer, how):
 @pytest.mark.parametrize(
     "response",
     [
-        "", "   ", r"\boxed{}", r"\boxed{?}", r"\boxed{\text{your answer}}", r"\boxed{...}", r"\boxed{never closed", r"\boxed",
-        "The answer is", "Answer:", "I need the figure to solve this.", "<think>the answer is 5", "<think>5</think>",
-        "```python\nprint(5)\n```", "Question 8 asks for the area. To solve question 8 we", r"so $\frac{1}{2} \cdot",
+        "",
+        "   ",
+        r"\boxed{}",
+        r"\boxed{?}",
+        r"\boxed{\text{your answer}}",
+        r"\boxed{...}",
+        r"\boxed{never closed",
+        r"\boxed",
+        "The answer is",
+        "Answer:",
+        "I need the figure to solve this.",
+        "<think>the answer is 5",
+        "<think>5</think>",
+        "```python\nprint(5)\n```",
+        "Question 8 asks for the area. To solve question 8 we",
+        r"so $\frac{1}{2} \cdot",
         "The answer is unknown.",
     ],
-)  # fmt: skip
+)
 def test_no_answer(response):
     assert extract(response) is None
 
@@ -70,13 +83,31 @@ def test_no_answer(response):
 @pytest.mark.parametrize(
     "response",
     [
-        r"\boxed{" * 50_000, "$" * 100_001, r"\(" * 100_000, "the answer is " * 20_000, "<answer>" * 30_000, "** " * 100_000,
-        " " * 500_000 + "x", "\n" * 300_000, "#### " + " " * 200_000 + "5", "<think>" * 50_000, "```" * 60_000, "=" * 200_000,
-        "a, " * 80_000, "1,1" * 60_000, "{" * 200_000, r"\boxed{x} and " * 20_000, "answer" * 40_000, "是" * 200_000,
-        "is " * 60_000 + "5.", "(" * 100_000 + "5", "\\" * 200_000, r"\text{" * 40_000,
+        r"\boxed{" * 50_000,
+        "$" * 100_001,
+        r"\(" * 100_000,
+        "the answer is " * 20_000,
+        "<answer>" * 30_000,
+        "** " * 100_000,
+        " " * 500_000 + "x",
+        "\n" * 300_000,
+        "#### " + " " * 200_000 + "5",
+        "<think>" * 50_000,
+        "```" * 60_000,
+        "=" * 200_000,
+        "a, " * 80_000,
+        "1,1" * 60_000,
+        "{" * 200_000,
+        r"\boxed{x} and " * 20_000,
+        "answer" * 40_000,
+        "是" * 200_000,
+        "is " * 60_000 + "5.",
+        "(" * 100_000 + "5",
+        "\\" * 200_000,
+        r"\text{" * 40_000,
     ],
     ids=range(22),
-)  # fmt: skip
+)
 def test_extraction_is_fast_on_hostile_text(response):
     start = time.perf_counter()
     extract(response)

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 
 from mathsynth.verifier import GRADING, Checker, Policy, check
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
-SHAPES = [json.loads(line)["answer"] for line in (Path(__file__).parent / "verifier_cases.jsonl").read_text().splitlines()]
+FAST = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+SHAPES = [
+    json.loads(line)["answer"] for line in (Path(__file__).parent / "verifier_cases.jsonl").read_text().splitlines()
+]
 small = st.integers(-30, 30)
 natural = st.integers(1, 30)
 
@@ -41,7 +45,13 @@ def written(value: Fraction) -> list[str]:
     """A fraction in the ways that people write it."""
     a, b = value.numerator, value.denominator
     sign = "-" if a < 0 else ""
-    forms = [rf"\frac{{{a}}}{{{b}}}", f"{a}/{b}", rf"\dfrac{{{3 * a}}}{{{3 * b}}}", rf"{sign}\frac{{{abs(a)}}}{{{b}}}", rf"x = \frac{{{a}}}{{{b}}}"]
+    forms = [
+        rf"\frac{{{a}}}{{{b}}}",
+        f"{a}/{b}",
+        rf"\dfrac{{{3 * a}}}{{{3 * b}}}",
+        rf"{sign}\frac{{{abs(a)}}}{{{b}}}",
+        rf"x = \frac{{{a}}}{{{b}}}",
+    ]
     if b == 1:
         forms += [f"{a}", f"{a}.0", f"{a:,}", f"{a:,}".replace(",", "{,}"), rf"{a}\text{{ units}}", f"${a}$"]
     elif abs(a) > b:
@@ -60,7 +70,12 @@ def test_one_number_in_all_its_forms(checker, value):
 
 
 @FAST
-@given(st.fractions(-5000, 5000, max_denominator=64), st.fractions(-3, 3, max_denominator=1000), st.integers(0, 9), st.integers(0, 9))
+@given(
+    st.fractions(-5000, 5000, max_denominator=64),
+    st.fractions(-3, 3, max_denominator=1000),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
 def test_another_number_is_never_correct(checker, value, change, i, j):
     if change:
         one, two = written(value), written(value + change)
@@ -82,16 +97,26 @@ def test_products_and_their_expansions(checker, p, q, k, x):
 @FAST
 @given(natural, natural, st.sampled_from([2, 3, 5, 6, 7, 10, 11, 13]))
 def test_roots_and_their_rationalised_forms(checker, a, b, n):
-    same(checker, rf"\frac{{{a}}}{{{b}\sqrt{{{n}}}}}", rf"\frac{{{a}\sqrt{{{n}}}}}{{{b * n}}}", rf"\sqrt{{\frac{{{a * a}}}{{{b * b * n}}}}}")
+    same(
+        checker,
+        rf"\frac{{{a}}}{{{b}\sqrt{{{n}}}}}",
+        rf"\frac{{{a}\sqrt{{{n}}}}}{{{b * n}}}",
+        rf"\sqrt{{\frac{{{a * a}}}{{{b * b * n}}}}}",
+    )
     same(checker, rf"{a}\sqrt{{{n}}}", rf"\sqrt{{{a * a * n}}}", f"{a}*sqrt({n})", rf"{a}√{n}")
     if n < 12 or a > 1:
-        same(checker, rf"\frac{{1}}{{\sqrt{{{n}}}+{a}}}", rf"\frac{{\sqrt{{{n}}}-{a}}}{{{n - a * a}}}") if n != a * a else None
+        same(
+            checker, rf"\frac{{1}}{{\sqrt{{{n}}}+{a}}}", rf"\frac{{\sqrt{{{n}}}-{a}}}{{{n - a * a}}}"
+        ) if n != a * a else None
     other(checker, rf"{a}\sqrt{{{n}}}", rf"\sqrt{{{a * n}}}" if a > 1 else rf"{a + 1}\sqrt{{{n}}}")
     other(checker, rf"{a}+\sqrt{{{n}}}", rf"{a}-\sqrt{{{n}}}")
 
 
 @FAST
-@given(st.lists(st.fractions(-50, 50, max_denominator=6), min_size=2, max_size=5, unique=True), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.fractions(-50, 50, max_denominator=6), min_size=2, max_size=5, unique=True),
+    st.randoms(use_true_random=False),
+)
 def test_lists_and_sets_in_any_order(checker, values, rng):
     texts = [str(v) for v in values]
     mixed = texts[:]
@@ -122,7 +147,9 @@ def test_intervals_and_inequalities(checker, low, length, left, right, x):
 @FAST
 @given(small, natural, st.sampled_from([2, 3, 5, 7]))
 def test_plus_minus(checker, a, b, n):
-    same(checker, rf"{a}\pm {b}\sqrt{{{n}}}", rf"{a}+{b}\sqrt{{{n}}}, {a}-{b}\sqrt{{{n}}}", rf"x={a}\mp {b}\sqrt{{{n}}}")
+    same(
+        checker, rf"{a}\pm {b}\sqrt{{{n}}}", rf"{a}+{b}\sqrt{{{n}}}, {a}-{b}\sqrt{{{n}}}", rf"x={a}\mp {b}\sqrt{{{n}}}"
+    )
     other(checker, rf"{a}\pm {b}\sqrt{{{n}}}", rf"{a}+{b}\sqrt{{{n}}}")
     other(checker, rf"{a}\pm {b}\sqrt{{{n}}}", rf"{a}\pm {b + 1}\sqrt{{{n}}}")
 
@@ -131,7 +158,13 @@ def test_plus_minus(checker, a, b, n):
 @given(small.filter(bool), small.filter(bool), small, small.filter(bool))
 def test_equations_up_to_a_factor(checker, a, b, c, k):
     line = f"{a}x{b:+d}y{c:+d}=0"
-    same(checker, line, f"{a * k}x{b * k:+d}y{c * k:+d}=0", f"{a}x={-b}y{-c:+d}", rf"y=\frac{{{-a}}}{{{b}}}x+\frac{{{-c}}}{{{b}}}")
+    same(
+        checker,
+        line,
+        f"{a * k}x{b * k:+d}y{c * k:+d}=0",
+        f"{a}x={-b}y{-c:+d}",
+        rf"y=\frac{{{-a}}}{{{b}}}x+\frac{{{-c}}}{{{b}}}",
+    )
     other(checker, line, f"{a}x{b:+d}y{c + 1:+d}=0")
     other(checker, line, f"{a}x{-b:+d}y{c:+d}=0")
 
@@ -150,7 +183,12 @@ def test_identities_of_functions(checker, k, m):
 
 
 @FAST
-@given(st.sampled_from(SHAPES), st.sampled_from(["The answer is $%s$.", "So $\\boxed{%s}$.", "**Final Answer**\n\\[\\boxed{%s}\\]", "Answer: $%s$"]))
+@given(
+    st.sampled_from(SHAPES),
+    st.sampled_from(
+        ["The answer is $%s$.", "So $\\boxed{%s}$.", "**Final Answer**\n\\[\\boxed{%s}\\]", "Answer: $%s$"]
+    ),
+)
 def test_an_answer_is_found_in_every_ending(checker, answer, ending):
     if "$" not in answer and "or" not in answer and "**" not in answer:
         verdict = checker.check_now(answer, response="We compute.\n\n" + ending % answer)

@@ -74,7 +74,11 @@ def test_many_threads_share_one_worker():
 
         def ask(k):
             results.append(checker.check_now(rf"\sin {k}x", answer=rf"\sin({k}x)+0\cdot\cos x").outcome)
-            results.append(checker.check_now(rf"\tan {k}x+x", answer=rf"x+\frac{{\sin {k}x}}{{\cos {k}x}}\cdot(\sin^2 x+\cos^2 x)").outcome)
+            results.append(
+                checker.check_now(
+                    rf"\tan {k}x+x", answer=rf"x+\frac{{\sin {k}x}}{{\cos {k}x}}\cdot(\sin^2 x+\cos^2 x)"
+                ).outcome
+            )
 
         threads = [threading.Thread(target=ask, args=(k,)) for k in range(2, 10)]
         for thread in threads:
@@ -126,7 +130,9 @@ print(*[w.process.pid for w in checker._all], flush=True)
 
 
 def started(tail):
-    process = subprocess.Popen([sys.executable, "-c", PARENT + tail], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT + tail], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     return process, int(process.stdout.readline())
 
 
@@ -147,7 +153,9 @@ def test_an_idle_worker_ends_when_its_parent_is_killed():
 
 
 def test_a_busy_worker_ends_when_its_parent_is_killed():
-    process, pid = started(f"checker._all.copy().pop().deadline = 60\nprint(1, flush=True)\nchecker.check_now('1', answer={ENDLESS!r})")
+    process, pid = started(
+        f"checker._all.copy().pop().deadline = 60\nprint(1, flush=True)\nchecker.check_now('1', answer={ENDLESS!r})"
+    )
     assert process.stdout.readline() == "1\n"
     until = time.monotonic() + 3
     while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "R" and time.monotonic() < until:
@@ -192,7 +200,10 @@ def test_the_fast_path_loads_neither_sympy_nor_mpmath():
     assert out.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("answer", [ENDLESS, "9^{9^{9^{9}}}", r"\sin(10^{10^{10}})", "(" * 5000 + "1", r"x^{10^9}", r"(x+y+z+w)^{60}", "1e999999999"])
+@pytest.mark.parametrize(
+    "answer",
+    [ENDLESS, "9^{9^{9^{9}}}", r"\sin(10^{10^{10}})", "(" * 5000 + "1", r"x^{10^9}", r"(x+y+z+w)^{60}", "1e999999999"],
+)
 def test_the_fast_path_itself_is_short(answer):
     start = time.monotonic()
     check("1", answer=answer)

@@ -7,26 +7,30 @@
 `correct` is said only on a proof, on 60 matching digits at 8 points, or on equal texts. What could not be read or
 computed is `undecided`, never `wrong` and never `correct`. The policy, in one place (fields of `Policy`):
 
-| what                       | equal                                             | not equal, or undecided (u)                    | field |
-|----------------------------|---------------------------------------------------|------------------------------------------------|-------|
-| numbers                    | exact: 0.5 = 1/2, 1,234 = 1234, 1.2e5 = 120000    | 1,234,56 is a list; 120000 and 119999          |       |
-| rounding                   | 0.333333 for 1/3, 3.14159 for pi: >= 6 right digits | <= 2 digits wrong, 3 to 5 u; 0.43 for 17/40 wrong | `digits` |
-| percent                    | 28 % = 28 = 0.28                                  | 25 for 1/4 wrong; 0.5 % and 0.5 u              | `percent` |
-| units, money               | missing: 5 cm = 5, $5 = 5                         | 3 km and 3 m wrong; 5 cm and 50 mm u           | `units`, `convert_units` |
-| degrees                    | 90° = 90; inside sin, cos, tan a degree counts    | 180° and pi u; 2pi/3 and 120 wrong             | `degrees` |
-| lists, sets, ± pairs       | in any order; ±2 = {2, -2} = 2, -2                | a part is wrong; a repeated number u           | `ordered_lists` |
-| tuples, points, matrices   | in order; (1, 2) = 1, 2                           | a row for a column wrong; (1, 2) and {1, 2} u  |       |
-| intervals                  | = inequality, set builder, union                  | other brackets wrong                           |       |
-| names                      | x = 5 is 5, both ways; a + b = 10 for 10          | x = 5 and y = 5 u; a + 3z = 0 and 0 wrong      | `names` |
-| equations                  | one a multiple of the other                       | two true statements about numbers by value     |       |
-| letters                    | a, B and (b) are choices; B) 12 is B              | A and B wrong; variables keep their case       |       |
-| words                      | case, article and full stop are nothing; yes = true | opposites wrong, other words u               |       |
-| base n, time, date         | as written: 204_5, 3:30 pm, 2024-03-01            | 204_6 wrong; 54 for 204_5 u                    | `bases` |
-| ratio                      | up to a factor; 7:32 is 7/32                      | 1:3:2 for 1:2:3 wrong                          |       |
-| functions                  | equal at 8 points of both signs, where real       | |x| and x wrong; ln x and ln |x| u             |       |
-| answer read from           | boxed, answer phrase (`given` by the caller)      | last line, guessed: u, even if equal           | `accept` |
-| no answer                  |                                                   | whole response: wrong; cut response: u         |       |
+| what                 | equal                                           | not equal; u: undecided                   |
+|----------------------|-------------------------------------------------|-------------------------------------------|
+| numbers              | exact: 0.5 = 1/2, 1,234 = 1234, 1.2e5 = 120000  | 120000 and 119999; 1,234,56 is a list     |
+| rounding `digits`    | 0.333333 for 1/3: at least 6 right digits       | 3 to 5 digits u; 2 digits; 0.43 for 17/40 |
+| percent `percent`    | 28 % = 28 = 0.28                                | 25 for 1/4; 0.5 % and 0.5 u               |
+| units, money `units` | a missing one: 5 cm = 5, $5 = 5                 | 3 km and 3 m                              |
+| ... `convert_units`  | 5 cm = 50 mm where the policy says so           | else u                                    |
+| degrees `degrees`    | 90° = 90; inside sin a degree counts            | 180° and pi u; 2pi/3 and 120              |
+| lists, sets, ±       | in any order (`ordered_lists`); ±2 = {2, -2}    | a part of them; a repeated number u       |
+| tuples, matrices     | in order; (1, 2) = 1, 2                         | row and column; (1, 2) and {1, 2} u       |
+| intervals            | = inequality, set builder, union                | other brackets                            |
+| names `names`        | x = 5 is 5, both ways; a + b = 10 for 10        | a + 3z = 0 and 0; x = 5 and y = 5 u       |
+| equations            | one a multiple of the other                     | statements about numbers: by value        |
+| letters              | B = (B) = B) 12 as choices; variables keep case | A and B; b and B u                        |
+| words                | case, article, full stop are nothing            | opposites; other words u                  |
+| base n `bases`       | as written: 204_5                               | 204_6; 54 for 204_5 u                     |
+| times, dates         | 3:45 pm = 15:45; 4 July = July 4                | am and pm; a missing am u                 |
+| ratios               | up to a factor; 7:32 is 7/32                    | 1:3:2 for 1:2:3                           |
+| functions            | equal at 8 points of both signs, where real     | |x| and x; ln x and ln |x| u              |
+| read from `accept`   | boxed, answer phrase, or given by the caller    | last line, guessed: u even if equal       |
+| no answer            |                                                 | a whole response: wrong; a cut one: u     |
 
+The one rule that depends on the order: an equation of variables answers a reference that is its value (a + b = 10
+for 10), not the other way round.
 Of several boxes the last counts; boxes side by side are one answer. `deadline_s` and `memory_mb` bound one
 comparison; over them it is undecided, rule `timeout` or `memory`.
 """

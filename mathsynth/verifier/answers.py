@@ -243,10 +243,8 @@ def quantity(p: Grammar, node: Node, money: Unit | None) -> Node:
         "tuple",
     ):
         return node
-    if (
-        (token.kind == "op"
-        and token.value == "%")
-        or (token.kind == "word" and token.value.lower() in ("percent", "percents"))
+    if (token.kind == "op" and token.value == "%") or (
+        token.kind == "word" and token.value.lower() in ("percent", "percents")
     ):
         p.i += 1
         if p.at("%"):
@@ -292,7 +290,11 @@ def unit_words(p: Grammar) -> tuple[str, int] | None:
             if count == 0 and token.kind == "let" and not (token.spaced and value in "mgshLl"):
                 return None
             parts.append((" " if token.spaced or token.kind == "text" else "") + value)
-        elif (token.kind == "num" and count) or (token.kind == "op" and value in "^/*-()%{}.") or value in ("cdot", "circ"):
+        elif (
+            (token.kind == "num" and count)
+            or (token.kind == "op" and value in "^/*-()%{}.")
+            or value in ("cdot", "circ")
+        ):
             parts.append({"cdot": "*", "circ": "°", "{": "", "}": ""}.get(value, value))
         else:
             return None

@@ -40,6 +40,7 @@ def bracket(p: Grammar, opener: str) -> Node:
 
 
 def environment(p: Grammar, name: str) -> Node:
+    """What stands between \\begin and \\end: a matrix, a determinant or cases."""
     if name in ("cases", "dcases", "rcases"):
         return cases(p, name)
     if name not in ("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "array", "smallmatrix"):
@@ -73,12 +74,14 @@ def environment(p: Grammar, name: str) -> Node:
 
 
 def close(p: Grammar, name: str) -> None:
+    """Consume the \\end of this environment."""
     token = p.next()
     if token.kind != "end" or token.value != name:
         raise Unparsed(f"\\end{{{name}}} is missing")
 
 
 def cases(p: Grammar, name: str) -> Node:
+    """Rows of a value and the condition under which it holds."""
     rows: list[tuple[Node, Node]] = []
     p.depth += 1
     while True:

@@ -35,9 +35,11 @@ class Comparison:
         return self.shapes(a, b)
 
     def scalar(self, a: Node, b: Node) -> Finding:
+        """Compare two expressions."""
         return scalars(a, b, self.policy, self.slow)
 
     def shapes(self, a: Node, b: Node) -> Finding:
+        """Compare two answers by their shape: named or bare, one value, ordered or not."""
         left, right = shape(a), shape(b)
         if left.names and right.names:
             if left.names != right.names and not (
@@ -72,6 +74,7 @@ class Comparison:
         return self.bags(left, right, a, b)
 
     def other_names(self, left: Shape, right: Shape) -> Finding:
+        """Values under different names: the same values stay undecided."""
         if len(left.items) != len(right.items):
             return Finding(False, "names", "other names and another number of values")
         values = matched([[self.single(x, y).equal for y in right.items] for x in left.items], "names")
@@ -98,6 +101,7 @@ class Comparison:
         return Finding(None, "named values", "the values in another order, without their names")
 
     def row(self, a: tuple[Node, ...], b: tuple[Node, ...], rule: str) -> Finding:
+        """Compare in order, part by part."""
         if len(a) != len(b):
             return Finding(False, rule, f"{len(b)} values, not {len(a)}")
         return all_of([self.answers(x, y) for x, y in zip(a, b, strict=True)], rule)
@@ -133,9 +137,11 @@ class Comparison:
         return found
 
     def element(self, a: Node, b: Node) -> bool | None:
+        """Whether two members of a list are equal."""
         return self.answers(a, b).equal
 
     def distinct(self, items: tuple[Node, ...]) -> list[Node]:
+        """The items without those that the fast path knows to be repeated."""
         kept: list[Node] = []
         for item in items:
             if not any(item == other or self.quick_same(item, other) for other in kept):
@@ -143,12 +149,14 @@ class Comparison:
         return kept
 
     def quick_same(self, a: Node, b: Node) -> bool:
+        """Whether the fast path calls two items equal."""
         try:
             return Comparison(self.policy, False).answers(a, b).equal is True
         except NeedSlow:
             return False
 
     def point_and_list(self, point: Node, other: Shape, whole: Node) -> Finding:
+        """`(1, 2)` against `1, 2`: in order; against a set undecided."""
         if whole[0] == "set":
             return Finding(None if len(other.items) == len(point[1]) else False, "kinds", "a point and a set")
         if point[2] not in "([<" or (point[2] == "(") != (point[3] == ")") or (point[2] == "[" and len(point[1]) == 2):
@@ -205,6 +213,7 @@ class Comparison:
         return _UNSURE
 
     def unions(self, a: Node, b: Node) -> Finding:
+        """Unions and intersections that are no sets of reals with fixed ends: operand by operand."""
         parts_a, parts_b = _operands(a), _operands(b)
         if a[0] == "minus":
             return self.row(a[1:3], b[1:3], "set")
@@ -212,6 +221,7 @@ class Comparison:
         return found if found.equal else Finding(None, "set", "sets that could not be compared")
 
     def builders(self, a: Node, b: Node) -> Finding:
+        """Two set builders with conditions that are not solved: by their conditions."""
         if a[0] != "builder" or b[0] != "builder" or a[1][0] != "sym" or b[1][0] != "sym":
             return Finding(None, "set", "a set builder and something else")
         condition = substitute(b[2], b[1][1], a[1]) if b[1] != a[1] else b[2]
@@ -219,6 +229,7 @@ class Comparison:
         return found if found.equal else Finding(None, "set", "conditions that could not be compared")
 
     def tuples(self, a: Node, b: Node) -> Finding:
+        """Points in order; intervals with their brackets."""
         if a[0] != "tuple" or b[0] != "tuple":
             if a[0] == b[0] or not (is_scalar(a) or is_scalar(b)):
                 return _UNSURE
@@ -233,6 +244,7 @@ class Comparison:
         return found
 
     def matrices(self, a: Node, b: Node) -> Finding:
+        """Entry by entry, after the products and sums of matrices are worked out."""
         left, right = matrix_of(a), matrix_of(b)
         if left is None or right is None:
             one = left if left is not None else right

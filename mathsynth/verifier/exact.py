@@ -31,6 +31,7 @@ from mathsynth.verifier.polynomials import (
 )
 from mathsynth.verifier.tree import Node
 
+
 class Algebra:
     """Turns trees into canonical quotients; keeps what its root atoms stand for and how much work was done."""
 
@@ -73,11 +74,13 @@ class Algebra:
         raise TooBig(kind)
 
     def spend(self, amount: int) -> None:
+        """Count steps; raise `TooBig` when the budget is used up."""
         self.left -= amount
         if self.left < 0:
             raise TooBig("work")
 
     def add(self, a: Poly, b: Poly) -> Poly:
+        """a + b"""
         out = dict(a)
         for mono, c in b.items():
             total = out.get(mono, 0) + c
@@ -90,6 +93,7 @@ class Algebra:
         return out
 
     def sum(self, parts: list[Value]) -> Value:
+        """The sum of quotients, over a common denominator only where needed."""
         simple: Poly = {}
         for top, bottom in parts:
             if bottom == ONE:
@@ -104,6 +108,7 @@ class Algebra:
         return total if total[0] else ({}, ONE)
 
     def mul(self, a: Poly, b: Poly) -> Poly:
+        """a b, with root atoms that reach a whole power multiplied out."""
         self.spend(len(a) * len(b))
         out: Poly = {}
         grown: list[tuple[Poly, str, int]] = []
@@ -127,12 +132,14 @@ class Algebra:
         return out
 
     def times(self, a: Value, b: Value) -> Value:
+        """The product of two quotients."""
         top = self.mul(a[0], b[0])
         if not top:
             return {}, ONE
         return top, b[1] if a[1] == ONE else a[1] if b[1] == ONE else self.mul(a[1], b[1])
 
     def inverse(self, a: Value) -> Value:
+        """1 / a"""
         top, bottom = a
         if not top:
             raise Undefined("division by zero")
@@ -143,6 +150,7 @@ class Algebra:
         return bottom, top
 
     def power(self, base: Value, exponent: Value) -> Value:
+        """base to the exponent, for rational and for symbolic exponents."""
         if exponent[1] != ONE:
             return self.opaque("^", base, exponent)
         top = exponent[0]
@@ -155,6 +163,7 @@ class Algebra:
         return self.symbolic_power(base, top)
 
     def fixed_power(self, base: Value, k: Fraction) -> Value:
+        """A rational number as the exponent."""
         if not base[0]:
             if k < 0:
                 raise Undefined("division by zero")
@@ -183,6 +192,7 @@ class Algebra:
         return self.fractional_power(base, k)
 
     def guard_power(self, top: Poly, n: int) -> None:
+        """Refuse powers that would grow beyond all bounds."""
         if (len(top) > 1 and n > 60) or n > 200_000:
             raise TooBig("power")
 
@@ -214,6 +224,7 @@ class Algebra:
         return self.times(out, self.fixed_power((primitive, ONE), Fraction(whole))) if whole else out
 
     def root_of_number(self, c: Fraction, k: Fraction) -> Value:
+        """c^k for a rational c, written in roots of primes; an odd root of a negative number is the real one."""
         if c < 0:
             if k.denominator % 2:
                 sign = -1 if k.numerator % 2 else 1
@@ -267,6 +278,7 @@ class Algebra:
         return out
 
     def opaque(self, name: str, *args: Value) -> Value:
+        """An atom that stands for a function of values, named by their canonical forms."""
         return atom_value(f"f:{name}({';'.join(value_key(arg) for arg in args)})"), ONE
 
     def difference(self, a: Value, b: Value) -> Poly:

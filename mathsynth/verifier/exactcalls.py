@@ -16,6 +16,7 @@ _TURN = ("i", Fraction(1))
 
 
 def call(a: Algebra, name: str, nodes: tuple[Node, ...]) -> Value:
+    """The value of a named function."""
     if name == "det":
         return determinant(a, nodes[0])
     args = [a.value(node) for node in nodes]
@@ -53,6 +54,7 @@ def call(a: Algebra, name: str, nodes: tuple[Node, ...]) -> Value:
 
 
 def ln(a: Algebra, arg: Value) -> Value:
+    """The logarithm; of a positive rational as a sum of ln p over its primes."""
     top, bottom = arg
     if not top:
         raise Undefined("ln 0")
@@ -71,6 +73,7 @@ def ln(a: Algebra, arg: Value) -> Value:
 
 
 def absolute(a: Algebra, arg: Value, known: Fraction | None) -> Value:
+    """|z| of a rational or complex rational number; else an atom that is blind to the sign."""
     if known is not None:
         return number(abs(known))
     top, bottom = arg
@@ -84,6 +87,7 @@ def absolute(a: Algebra, arg: Value, known: Fraction | None) -> Value:
 
 
 def trig(a: Algebra, name: str, arg: Value) -> Value:
+    """All through sin and cos, exact at multiples of pi/6 and pi/4; odd and even signs pulled out."""
     if name in ("tan", "cot", "sec", "csc"):
         sin, cos = trig(a, "sin", arg), trig(a, "cos", arg)
         if name in ("tan", "cot"):
@@ -106,6 +110,7 @@ def trig(a: Algebra, name: str, arg: Value) -> Value:
 
 
 def counting(a: Algebra, name: str, args: list[Value], numbers: list[Fraction | None]) -> Value:
+    """Factorials and binomials; (n + 2)! becomes (n + 2)(n + 1) n!."""
     first = numbers[0]
     if name == "fact":
         if first is not None:
@@ -139,6 +144,7 @@ def counting(a: Algebra, name: str, args: list[Value], numbers: list[Fraction | 
 
 
 def series(a: Algebra, node: Node) -> Value:
+    """A finite sum or product with fixed bounds term by term, else an atom."""
     kind, var, low, high, body = node
     if high == ("const", "inf"):
         raise TooBig("infinite series")
@@ -157,6 +163,7 @@ def series(a: Algebra, node: Node) -> Value:
 
 
 def determinant(a: Algebra, node: Node) -> Value:
+    """The determinant of a square matrix up to 6 x 6."""
     if node[0] != "matrix" or len(node[1]) != len(node[1][0]) or len(node[1]) > 6:
         raise TooBig("determinant")
     rows = [[a.value(entry) for entry in row] for row in node[1]]
@@ -164,6 +171,7 @@ def determinant(a: Algebra, node: Node) -> Value:
 
 
 def expand(a: Algebra, rows: list[list[Value]]) -> Value:
+    """Laplace expansion along the first row."""
     if len(rows) == 1:
         return rows[0][0]
     terms = []

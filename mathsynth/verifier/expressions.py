@@ -5,9 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mathsynth.verifier.exact import Algebra
-from mathsynth.verifier.numeric import Hard, Library, Pole, digits, evaluate, floats, points, sample, whole_variables
+from mathsynth.verifier.numeric import Hard, Library, Pole, digits, evaluate, floats
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.polynomials import ONE, Poly, TooBig, Undefined, Value, decisive, rational
+from mathsynth.verifier.sampling import points, sample, whole_variables
 from mathsynth.verifier.tree import Node, symbols, walk
 from mathsynth.verifier.words import Finding
 

@@ -61,17 +61,14 @@ _CUE = re.compile(
 )
 _NEGATED = re.compile(r"\s*(?:not|n't|neither|unknown|unclear|one of (?!\\boxed))\b|\s*不是", re.I)
 _NUMBER = re.compile(r"[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|\d)(?:\s*/\s*\d+(?:\.\d+)?)?\s*%?|[-−]?\d+")
-_CONCLUSION = re.compile(
-    r"\b(?:therefore|thus|hence|so|consequently|finally|conclude|conclusion|in total|altogether)\b|因此|所以|故|综上|从而|一共",
-    re.I,
-)
 _COPULA = re.compile(
     r"\b(?:is|are|was|were|equals?|becomes?|gives?|get|obtain|be|=>)\b\s*:?\s*|[是为即]|等于|(?<![<>!=\\])=(?!=)"
 )
 _BREAK = re.compile(r"(?<![A-Za-z]\.[A-Za-z])[.!?](?=\s|$|\*\*|</)|[。！？]|\n")
 _CLAUSE = re.compile(
-    r",\s+(?=(?:which|since|because|as|so|it|this|that|in|the|not|but|where|when|if|with|for|giving|making|and (?:it|the|not|so))\b)"
-    r"|\s+(?:because|since|which)\s|[，；](?=[^\d\s$\\(])|\s+\((?=(?:since|because|as|or|approximately|rounded)\b)",
+    r",\s+(?=(?:which|since|because|as|so|it|this|that|in|the|not|but|where|when|if|with|for|giving|making"
+    r"|and (?:it|the|not|so))\b)|\s+(?:because|since|which)\s|[，；](?=[^\d\s$\\(])"
+    r"|\s+\((?=(?:since|because|as|or|approximately|rounded)\b)",
     re.I,
 )
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$(?!\s*\d[\d,]*\s+\w+\s*$)(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)

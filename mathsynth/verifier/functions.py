@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def root(p: Grammar, kind: str) -> Node:
+    """A square root, cube root or root with an index."""
     index: Node = num(3 if kind == "ucbrt" else 2)
     if kind == "sqrt" and p.at("["):
         p.i += 1
@@ -29,6 +30,7 @@ def root(p: Grammar, kind: str) -> Node:
 
 
 def function(p: Grammar, name: str) -> Node:
+    """A named function with its base, power and argument: log_2 x, sin^2 x, sin^{-1} x."""
     name = RENAMED.get(name, name)
     base: Node | None = None
     power: Node | None = None
@@ -165,6 +167,7 @@ def integral(p: Grammar) -> Node:
 
 
 def limit(p: Grammar) -> Node:
+    """A bound of an integral without braces."""
     if p.at("-"):
         p.i += 1
         return ("neg", limit(p))

@@ -20,16 +20,19 @@ class Grammar:
         self.in_braces = False
 
     def peek(self, ahead: int = 0) -> Token | None:
+        """The token so many places ahead, not consumed."""
         at = self.i + ahead
         return self.found[at] if at < len(self.found) else None
 
     def next(self) -> Token:
+        """Consume one token."""
         if self.i >= len(self.found):
             raise Unparsed("it stops too early")
         self.i += 1
         return self.found[self.i - 1]
 
     def at(self, *values: str) -> bool:
+        """Whether one of these signs stands here."""
         token = self.peek()
         return token is not None and token.kind in ("op", "cmd") and token.value in values
 
@@ -42,6 +45,7 @@ class Grammar:
             self.found[self.i : self.i + 1] = cut
 
     def expect(self, value: str) -> None:
+        """Consume this sign or fail."""
         if not self.at(value):
             raise Unparsed(f"{value!r} is missing")
         self.i += 1
@@ -95,6 +99,7 @@ class Grammar:
         return left
 
     def signed(self) -> Node:
+        """A factor that may carry a sign, after * and /."""
         if self.at("-"):
             self.i += 1
             return ("neg", self.signed())
@@ -184,6 +189,7 @@ class Grammar:
         return base
 
     def degree_sign(self) -> bool:
+        """Consume a degree sign that stands as an exponent."""
         ahead = [self.peek(k) for k in range(3)]
         values = [t.value if t else "" for t in ahead]
         if values[0] in ("circ", "degree"):
@@ -212,6 +218,7 @@ class Grammar:
         return node
 
     def degree_ahead(self) -> bool:
+        """Whether the ^ here is the one of a degree sign."""
         after = self.peek(1)
         return after is not None and (
             after.value == "circ" or (after.value == "{" and (t := self.peek(2)) is not None and t.value == "circ")
@@ -220,6 +227,7 @@ class Grammar:
     # atoms
 
     def primary(self) -> Node:
+        """One operand: a number, a letter, a word, a bracket, a command."""
         token = self.next()
         kind, value = token.kind, token.value
         if kind == "num":
@@ -239,6 +247,7 @@ class Grammar:
         raise Unparsed(f"words: {value.strip()!r}")
 
     def command(self, token: Token) -> Node:
+        """The operand that starts with this sign or command."""
         value = token.value
         if value in ("(", "["):
             return brackets.bracket(self, value)

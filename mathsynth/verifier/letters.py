@@ -14,11 +14,32 @@ if TYPE_CHECKING:
     from mathsynth.verifier.grammar import Grammar
 
 
-_INDEX_WORDS = frozenset(("max", "min", "in", "out", "avg", "total", "two", "three", "four", "five", "six", "seven", "eight",
-                          "nine", "ten", "eleven", "twelve", "sixteen"))  # fmt: skip
+_INDEX_WORDS = frozenset(
+    (
+        "max",
+        "min",
+        "in",
+        "out",
+        "avg",
+        "total",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "sixteen",
+    )
+)
 
 
 def is_symbol(p: Grammar, token: Token) -> bool:
+    """Whether a token is a variable: a letter or a Greek letter."""
     return token.kind == "let" or (token.kind == "cmd" and token.value in GREEK)
 
 
@@ -31,6 +52,7 @@ def unit_follows(p: Grammar) -> bool:
 
 
 def only_numbers_before(p: Grammar) -> bool:
+    """Whether the item so far holds nothing but numbers and signs."""
     for token in reversed(p.found[: p.i]):
         if token.value in (",", ";", "="):
             return True
@@ -56,6 +78,7 @@ def word_is_maths(p: Grammar, word: str) -> bool:
 
 
 def letter(p: Grammar) -> Node:
+    """One letter: e, i, a variable, a call."""
     token = p.next()
     if p.at("_") or (p.at("'") and token.kind == "let"):
         p.i -= 1
@@ -83,7 +106,9 @@ def called(p: Grammar, name: Node, token: Token) -> Node:
     if not p.at("("):
         if token.value == "C" and "_" in name[1] and p.at("^") and name[1][2:].isdigit():
             after = p.peek(1)
-            if (after and after.kind == "num") or (after and after.value == "{" and (t := p.peek(2)) and t.kind == "num"):
+            if (after and after.kind == "num") or (
+                after and after.value == "{" and (t := p.peek(2)) and t.kind == "num"
+            ):
                 p.i += 1
                 k = p.exponent()
                 if k[0] == "num" and k[1] <= int(name[1][2:]):
@@ -103,6 +128,7 @@ def called(p: Grammar, name: Node, token: Token) -> Node:
 
 
 def arguments(p: Grammar) -> tuple[Node, ...]:
+    """The arguments in round brackets."""
     p.expect("(")
     bars, p.bars = p.bars, 0
     p.depth += 1

@@ -10,6 +10,7 @@ from mathsynth.verifier.words import Finding
 
 
 def all_of(parts: list[Finding], rule: str) -> Finding:
+    """False if a part is false, undecided if a part is, else equal."""
     for part in parts:
         if part.equal is False:
             return Finding(False, rule, part.reason)
@@ -62,6 +63,7 @@ def _matching(table: list[list[bool | None]], good: Callable[[bool | None], bool
 
 
 def plain_number(node: Node) -> Fraction | None:
+    """The exact rational that a simple tree is, decimals included."""
     sign = 1
     while node[0] == "neg":
         node, sign = node[1], -sign

@@ -6,34 +6,160 @@ import re
 import unicodedata
 
 _GREEK = {
-    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
-    "ϑ": "theta", "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho",
-    "σ": "sigma", "τ": "tau", "υ": "upsilon", "φ": "phi", "ϕ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
-    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi",
-    "Ψ": "Psi", "Ω": "Omega",
-}  # fmt: skip
+    "α": "alpha",
+    "β": "beta",
+    "γ": "gamma",
+    "δ": "delta",
+    "ε": "epsilon",
+    "ζ": "zeta",
+    "η": "eta",
+    "θ": "theta",
+    "ϑ": "theta",
+    "ι": "iota",
+    "κ": "kappa",
+    "λ": "lambda",
+    "μ": "mu",
+    "ν": "nu",
+    "ξ": "xi",
+    "π": "pi",
+    "ρ": "rho",
+    "σ": "sigma",
+    "τ": "tau",
+    "υ": "upsilon",
+    "φ": "phi",
+    "ϕ": "phi",
+    "χ": "chi",
+    "ψ": "psi",
+    "ω": "omega",
+    "Γ": "Gamma",
+    "Δ": "Delta",
+    "Θ": "Theta",
+    "Λ": "Lambda",
+    "Ξ": "Xi",
+    "Π": "Pi",
+    "Σ": "Sigma",
+    "Φ": "Phi",
+    "Ψ": "Psi",
+    "Ω": "Omega",
+}
 _SIGNS = {
-    "≤": r"\le ", "≦": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "≧": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "∞": r"\infty ",
-    "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "×": r"\times ", "÷": r"\div ", "·": r"\cdot ",
-    "⋅": r"\cdot ", "∙": r"\cdot ", "∗": "*", "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "±": r"\pm ",
-    "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ", "℃": r"^\circ\text{C}", "℉": r"^\circ\text{F}",
-    "√": r"\usqrt ", "∛": r"\ucbrt ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ",
-    "⋯": r"\ldots ", "ℝ": r"\mathbb{R}", "ℕ": r"\mathbb{N}", "ℤ": r"\mathbb{Z}", "ℚ": r"\mathbb{Q}",
-    "ℂ": r"\mathbb{C}", "∖": r"\setminus ", "∨": r"\lor ", "∧": r"\land ", "≈": r"\approx ", "∑": r"\sum ",
-    "∏": r"\prod ", "∫": r"\int ", "→": r"\to ", "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ",
-    "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∠": r"\angle ",
-    "△": r"\triangle ", "∀": r"\forall ", "∣": "|", "ⅈ": "i", "ℯ": "e", "。": ". ", "、": ", ", "，": ", ",
-    "；": "; ", "：": ":", "（": "(", "）": ")", "【": "[", "】": "]", "％": "%", "∶": ":", "¥": "¥", "￥": "¥",
-    "＜": "<", "＞": ">", "＝": "=", "＋": "+", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u3000": " ",
-    "µ": "μ", "⁄": "/", "∕": "/", "∘": r"\circ ", "⊂": r"\subset ", "∥": r"\parallel ", "⊥": r"\perp ",
-}  # fmt: skip
-_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix"))
-_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙᵢⱼₖₘₓ", "0123456789+-nijkmx"))
+    "≤": r"\le ",
+    "≦": r"\le ",
+    "⩽": r"\le ",
+    "≥": r"\ge ",
+    "≧": r"\ge ",
+    "⩾": r"\ge ",
+    "≠": r"\ne ",
+    "∞": r"\infty ",
+    "∪": r"\cup ",
+    "∩": r"\cap ",
+    "∅": r"\emptyset ",
+    "∈": r"\in ",
+    "×": r"\times ",
+    "÷": r"\div ",
+    "·": r"\cdot ",
+    "⋅": r"\cdot ",
+    "∙": r"\cdot ",
+    "∗": "*",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "‐": "-",
+    "‑": "-",
+    "±": r"\pm ",
+    "∓": r"\mp ",
+    "°": r"^\circ ",
+    "º": r"^\circ ",
+    "˚": r"^\circ ",
+    "℃": r"^\circ\text{C}",
+    "℉": r"^\circ\text{F}",
+    "√": r"\usqrt ",
+    "∛": r"\ucbrt ",
+    "′": "'",
+    "’": "'",
+    "‘": "'",
+    "“": '"',
+    "”": '"',
+    "…": r"\ldots ",
+    "⋯": r"\ldots ",
+    "ℝ": r"\mathbb{R}",
+    "ℕ": r"\mathbb{N}",
+    "ℤ": r"\mathbb{Z}",
+    "ℚ": r"\mathbb{Q}",
+    "ℂ": r"\mathbb{C}",
+    "∖": r"\setminus ",
+    "∨": r"\lor ",
+    "∧": r"\land ",
+    "≈": r"\approx ",
+    "∑": r"\sum ",
+    "∏": r"\prod ",
+    "∫": r"\int ",
+    "→": r"\to ",
+    "⟨": r"\langle ",
+    "⟩": r"\rangle ",
+    "〈": r"\langle ",
+    "〉": r"\rangle ",
+    "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ",
+    "⌈": r"\lceil ",
+    "⌉": r"\rceil ",
+    "∠": r"\angle ",
+    "△": r"\triangle ",
+    "∀": r"\forall ",
+    "∣": "|",
+    "ⅈ": "i",
+    "ℯ": "e",
+    "。": ". ",
+    "、": ", ",
+    "，": ", ",
+    "；": "; ",
+    "：": ":",
+    "（": "(",
+    "）": ")",
+    "【": "[",
+    "】": "]",
+    "％": "%",
+    "∶": ":",
+    "¥": "¥",
+    "￥": "¥",
+    "＜": "<",
+    "＞": ">",
+    "＝": "=",
+    "＋": "+",
+    "\u00a0": " ",
+    "\u202f": " ",
+    "\u2009": " ",
+    "\u3000": " ",
+    "µ": "μ",
+    "⁄": "/",
+    "∕": "/",
+    "∘": r"\circ ",
+    "⊂": r"\subset ",
+    "∥": r"\parallel ",
+    "⊥": r"\perp ",
+}
+_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix", strict=True))
+_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙᵢⱼₖₘₓ", "0123456789+-nijkmx", strict=True))
 _FRACTIONS = {
-    "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
-    "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅐": (1, 7), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8),
-    "⅑": (1, 9), "⅒": (1, 10),
-}  # fmt: skip
+    "½": (1, 2),
+    "⅓": (1, 3),
+    "⅔": (2, 3),
+    "¼": (1, 4),
+    "¾": (3, 4),
+    "⅕": (1, 5),
+    "⅖": (2, 5),
+    "⅗": (3, 5),
+    "⅘": (4, 5),
+    "⅙": (1, 6),
+    "⅚": (5, 6),
+    "⅐": (1, 7),
+    "⅛": (1, 8),
+    "⅜": (3, 8),
+    "⅝": (5, 8),
+    "⅞": (7, 8),
+    "⅑": (1, 9),
+    "⅒": (1, 10),
+}
 # Invisible characters that carry no meaning. The bidi overrides U+202A..202E and U+2066..2069 are left in place:
 # they change what a reader sees, so a text with one of them must never be read as a number.
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\u00ad"))
@@ -69,6 +195,7 @@ _ENTITIES = (
 _GROUP_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|\\!,|\{\\,\}|\\;|\\ |,\s*\\!)\s*(?=\d{3}(?!\d))")
 _ESCAPED_SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|~|(?<!\\)\\\n")
 _MARKS = re.compile(r"\*\*|__(?=\w)|(?<=\w)__|`")
+_HALF_DAY = re.compile(r"(?:^|[\s.])[ap]\.m\.$", re.I)
 _OUTER = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _BOX = re.compile(r"\s*\\(?:boxed|fbox|framebox)\s*\{")
 
@@ -89,9 +216,9 @@ def unwrap(text: str) -> str:
     for _ in range(40):
         before = text
         text = text.strip().strip("\u200b")
-        if text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("...", r"\.", r"\,", r"\;")):
-            if not re.search(r"(?:^|[\s.])[ap]\.m\.$", text, re.I):
-                text = text[:-1].rstrip()
+        stop = text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("...", r"\.", r"\,", r"\;"))
+        if stop and not _HALF_DAY.search(text):
+            text = text[:-1].rstrip()
         for left, right in _OUTER:
             if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
                 inner = text[len(left) : -len(right)]
@@ -159,10 +286,23 @@ _ALIASES = re.compile(
     r"\\(dfrac|tfrac|cfrac|lt|gt|leq|geq|neq|leqslant|geqslant|varnothing|rm|dbinom|tbinom|lbrace|rbrace)(?![A-Za-z])"
 )
 _ALIAS = {
-    "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "lt": "<", "gt": ">", "leq": r"\le", "geq": r"\ge",
-    "neq": r"\ne", "leqslant": r"\le", "geqslant": r"\ge", "varnothing": r"\emptyset", "rm": "", "dbinom": r"\binom",
-    "tbinom": r"\binom", "lbrace": r"\{", "rbrace": r"\}",
-}  # fmt: skip
+    "dfrac": r"\frac",
+    "tfrac": r"\frac",
+    "cfrac": r"\frac",
+    "lt": "<",
+    "gt": ">",
+    "leq": r"\le",
+    "geq": r"\ge",
+    "neq": r"\ne",
+    "leqslant": r"\le",
+    "geqslant": r"\ge",
+    "varnothing": r"\emptyset",
+    "rm": "",
+    "dbinom": r"\binom",
+    "tbinom": r"\binom",
+    "lbrace": r"\{",
+    "rbrace": r"\}",
+}
 _WORDSPACE = re.compile(r"(?<=[\w.,])\s+(?=[\w.])")
 _SPACE = re.compile(r"\s+")
 _TEXT = re.compile(

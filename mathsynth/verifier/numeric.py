@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from mathsynth.verifier.tree import Node, indexed_by, symbols, walk
+from mathsynth.verifier.tree import Node, indexed_by
 
 
 class Hard(Exception):
@@ -42,14 +42,31 @@ class Library(NamedTuple):
 
 
 _FLOAT_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "cot": lambda z: 1 / cmath.tan(z),
-    "sec": lambda z: 1 / cmath.cos(z), "csc": lambda z: 1 / cmath.sin(z), "arcsin": cmath.asin, "arccos": cmath.acos,
-    "arctan": cmath.atan, "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh, "coth": lambda z: 1 / cmath.tanh(z),
-    "arsinh": cmath.asinh, "arcosh": cmath.acosh, "artanh": cmath.atanh, "ln": cmath.log,
-    "log": lambda z, b: cmath.log(z) / cmath.log(b), "abs": lambda z: complex(abs(z)), "Re": lambda z: complex(z.real),
-    "Im": lambda z: complex(z.imag), "conj": lambda z: z.conjugate(), "arg": lambda z: complex(cmath.phase(z)),
+    "sin": cmath.sin,
+    "cos": cmath.cos,
+    "tan": cmath.tan,
+    "cot": lambda z: 1 / cmath.tan(z),
+    "sec": lambda z: 1 / cmath.cos(z),
+    "csc": lambda z: 1 / cmath.sin(z),
+    "arcsin": cmath.asin,
+    "arccos": cmath.acos,
+    "arctan": cmath.atan,
+    "sinh": cmath.sinh,
+    "cosh": cmath.cosh,
+    "tanh": cmath.tanh,
+    "coth": lambda z: 1 / cmath.tanh(z),
+    "arsinh": cmath.asinh,
+    "arcosh": cmath.acosh,
+    "artanh": cmath.atanh,
+    "ln": cmath.log,
+    "log": lambda z, b: cmath.log(z) / cmath.log(b),
+    "abs": lambda z: complex(abs(z)),
+    "Re": lambda z: complex(z.real),
+    "Im": lambda z: complex(z.imag),
+    "conj": lambda z: z.conjugate(),
+    "arg": lambda z: complex(cmath.phase(z)),
     "sgn": lambda z: complex((z.real > 0) - (z.real < 0)),
-}  # fmt: skip
+}
 
 
 def _float_power(base: complex, exponent: complex) -> complex:
@@ -85,17 +102,40 @@ def digits(places: int = 50, steps: int = 20_000_000) -> Library:
         return mp.power(base, exponent)
 
     functions = {
-        name: getattr(mp, own) for name, own in (
-            ("sin", "sin"), ("cos", "cos"), ("tan", "tan"), ("cot", "cot"), ("sec", "sec"), ("csc", "csc"),
-            ("arcsin", "asin"), ("arccos", "acos"), ("arctan", "atan"), ("arccot", "acot"), ("sinh", "sinh"),
-            ("cosh", "cosh"), ("tanh", "tanh"), ("coth", "coth"), ("arsinh", "asinh"), ("arcosh", "acosh"),
-            ("artanh", "atanh"), ("ln", "ln"), ("Re", "re"), ("Im", "im"), ("conj", "conj"), ("arg", "arg"))
-    }  # fmt: skip
+        name: getattr(mp, own)
+        for name, own in (
+            ("sin", "sin"),
+            ("cos", "cos"),
+            ("tan", "tan"),
+            ("cot", "cot"),
+            ("sec", "sec"),
+            ("csc", "csc"),
+            ("arcsin", "asin"),
+            ("arccos", "acos"),
+            ("arctan", "atan"),
+            ("arccot", "acot"),
+            ("sinh", "sinh"),
+            ("cosh", "cosh"),
+            ("tanh", "tanh"),
+            ("coth", "coth"),
+            ("arsinh", "asinh"),
+            ("arcosh", "acosh"),
+            ("artanh", "atanh"),
+            ("ln", "ln"),
+            ("Re", "re"),
+            ("Im", "im"),
+            ("conj", "conj"),
+            ("arg", "arg"),
+        )
+    }
     functions |= {
-        "log": lambda z, b: mp.ln(z) / mp.ln(b), "abs": lambda z: mp.mpf(abs(z)), "sgn": lambda z: mp.sign(mp.re(z)),
+        "log": lambda z, b: mp.ln(z) / mp.ln(b),
+        "abs": lambda z: mp.mpf(abs(z)),
+        "sgn": lambda z: mp.sign(mp.re(z)),
         "fact": lambda z: _guarded(abs(z) < 1e12, mp.factorial, z),
-        "binom": lambda n, k: _guarded(abs(n) < 1e12, mp.binomial, n, k), "gamma": mp.gamma,
-    }  # fmt: skip
+        "binom": lambda n, k: _guarded(abs(n) < 1e12, mp.binomial, n, k),
+        "gamma": mp.gamma,
+    }
     constants = {"pi": mp.pi + 0, "e": mp.e + 0, "i": mp.mpc(0, 1)}
 
     def to_number(q: Fraction) -> Any:
@@ -340,98 +380,14 @@ def holds(condition: Node, at: dict[str, Fraction], lib: Library) -> bool:
     values = [evaluate(expr, at, lib) for expr in condition[1]]
     if any(abs(v.imag) > 0 for v in values):
         raise Pole("not real")
-    checks = {"<": lambda a, b: a < b, ">": lambda a, b: a > b, "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b,
-              "=": lambda a, b: a == b, "!=": lambda a, b: a != b}  # fmt: skip
+    checks = {
+        "<": lambda a, b: a < b,
+        ">": lambda a, b: a > b,
+        "<=": lambda a, b: a <= b,
+        ">=": lambda a, b: a >= b,
+        "=": lambda a, b: a == b,
+        "!=": lambda a, b: a != b,
+    }
     if any(op not in checks for op in condition[2]):
         raise Hard("a condition")
     return all(checks[op](a.real, b.real) for a, op, b in zip(values, condition[2], values[1:], strict=False))
-
-
-# points
-
-
-def whole_variables(node: Node) -> set[str]:
-    """Variables that only natural numbers make sense for: under a factorial, in a binomial, in the bound of a sum."""
-    found: set[str] = set()
-    for part in walk(node):
-        if part[0] == "call" and part[1] in ("fact", "binom", "gcd", "lcm"):
-            for arg in part[2]:
-                found |= symbols(arg)
-        elif part[0] in ("sum", "prod"):
-            found |= symbols(part[2]) | symbols(part[3])
-    return found
-
-
-def points(names: list[str], whole: set[str], count: int, marks: list[Fraction]) -> Iterator[dict[str, Fraction]]:
-    """Fixed points for these variables: both signs, small and large, then the numbers that the conditions name."""
-    for k in range(count):
-        at: dict[str, Fraction] = {}
-        for j, name in enumerate(names):
-            spread = (k * 7919 + j * 104729 + k * j * 31 + 17) % 997
-            if name in whole:
-                at[name] = Fraction(1 + (spread + k) % 9)
-            else:
-                size = Fraction(spread + 1, 331) if k % 4 else Fraction(spread + 1, 1009)
-                at[name] = -size if (k + j * (k // 2)) % 2 and k % 3 != 2 else size
-        yield at
-    for mark in marks[:6]:
-        yield {name: mark if name not in whole else Fraction(max(1, int(mark))) for name in names}
-
-
-class Sampled(NamedTuple):
-    """`differ`: some point tells them apart; `agree`: at how many they agree; `apart`: where just one side is real."""
-
-    differ: bool
-    agree: int
-    apart: int
-    hard: str
-
-
-def sample(a: Node, b: Node, lib: Library, *, wanted: int, tolerance: float, whole_all: bool = False) -> Sampled:
-    """Compare two scalars at points until `wanted` agree or one differs."""
-    names = sorted(symbols(a) | symbols(b))
-    whole = set(names) if whole_all else (whole_variables(a) | whole_variables(b)) & set(names)
-    imaginary = any(part == ("const", "i") for tree in (a, b) for part in walk(tree))
-    marks = _marks(a) + _marks(b) if names else []
-    agree = apart = 0
-    hard = ""
-    for at in points(names, whole, 40 if names else 1, marks):
-        if agree >= wanted and not marks:
-            break
-        try:
-            left, right = evaluate(a, at, lib), evaluate(b, at, lib)
-        except Pole:
-            continue
-        except (OverflowError, ZeroDivisionError, ValueError):
-            continue
-        except Hard as error:
-            hard = str(error)
-            if not names or lib.left[0] < 0:
-                break
-            continue
-        if names and not imaginary:
-            real = [abs(v.imag) <= 1e-12 * abs(v) for v in (left, right)]
-            if not all(real):
-                apart += any(real)
-                continue
-        size = max(abs(left), abs(right))
-        if abs(left - right) > tolerance * size:
-            return Sampled(True, agree, apart, hard)
-        agree += 1
-    return Sampled(False, agree, apart, hard)
-
-
-def _marks(node: Node) -> list[Fraction]:
-    """The numbers in the conditions of cases and step functions, where two functions may part at one point."""
-    found: list[Fraction] = []
-    for part in walk(node):
-        if part[0] == "cases":
-            for _, condition in part[1]:
-                found += [n[1] for n in walk(condition) if n[0] == "num"]
-                found += [-n[1] for n in walk(condition) if n[0] == "num"]
-    return list(dict.fromkeys(found))
-
-
-__all__ = [
-    "OTHERWISE", "Hard", "Library", "Pole", "Sampled", "digits", "evaluate", "floats", "sample",
-]

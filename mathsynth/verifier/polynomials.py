@@ -59,14 +59,17 @@ def factors(n: int) -> dict[int, int]:
 
 
 def number(value: int | Fraction) -> Value:
+    """A rational number as a quotient."""
     return ({(): Fraction(value)} if value else {}), ONE
 
 
 def atom_value(name: str) -> Poly:
+    """One atom as a polynomial."""
     return {((name, Fraction(1)),): Fraction(1)}
 
 
 def is_positive(atom: str) -> bool:
+    """Whether an atom stands for a positive number."""
     return atom in ("pi", "e") or atom.startswith("p:")
 
 
@@ -111,6 +114,7 @@ def normal(powers: dict[str, Fraction]) -> tuple[Mono, Fraction]:
 
 
 def bits_ok(c: Fraction, n: int) -> None:
+    """Refuse c^n if it would have too many digits."""
     if max(c.numerator.bit_length(), c.denominator.bit_length()) * n > 4 * _MAX_BITS and abs(c) != 1:
         raise TooBig("digits")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from mathsynth.verifier.expressions import infinity, proportional
@@ -31,6 +32,7 @@ def as_sets(c: Comparison, a: Node, b: Node) -> Finding | None:
 
 
 def same_sets(c: Comparison, left: Reals, right: Reals) -> Finding:
+    """Compare two sets of reals by their spans."""
     same = same_set(left, right, lambda x, y: c.scalar(x, y).equal)
     reason = {True: "the same set of numbers", False: "another set of numbers", None: "an end of the set is unclear"}
     return Finding(same, "set", reason[same])
@@ -51,6 +53,7 @@ def relations(c: Comparison, a: Node, b: Node) -> Finding | None:
 
 
 def equations(c: Comparison, a: Node, b: Node) -> Finding | None:
+    """Two equations: by what they name, as multiples of each other, or None."""
     if any(not is_scalar(e) or len(expand(e)) > 1 or has_matrix(e) for e in (*a[1], *b[1])):
         return None
     name_a, name_b = name_text(a[1][0]), name_text(b[1][0])
@@ -134,7 +137,7 @@ def equation_and_value(c: Comparison, a: Node, b: Node) -> Finding:
     last = c.single(sides[-1], value)
     names = [symbols(side) for side in sides]
     if not any(names) or names[0] == names[-1]:
-        true = all_of([c.scalar(x, y) for x, y in zip(sides, sides[1:], strict=False)], "chain")
+        true = all_of([c.scalar(x, y) for x, y in itertools.pairwise(sides)], "chain")
         if true.equal:
             return last
         if not any(names) or last.equal is False:

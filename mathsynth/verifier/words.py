@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from mathsynth.verifier.spelled import number_of
+
 
 class Finding(NamedTuple):
     """True, False, or None for "could not be decided"; with the rule and the reason in words."""
@@ -15,18 +17,48 @@ class Finding(NamedTuple):
 
 
 _WRAP = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|mathit|textup|operatorname|textsf|emph)\s*\{([^{}]*)\}"
+    r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|mathit|textup|operatorname|textsf|emph)"
+    r"\s*\{([^{}]*)\}"
 )
 _LETTER = re.compile(
-    r"(?:(?:the\s+)?(?:option|choice|answer)\s*:?\s*)?(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J]))(?:(?P<mark>[).:]|,|-)?\s*(?P<text>.*))?",
+    r"(?:(?:the\s+)?(?:option|choice|answer)\s*:?\s*)?(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J]))"
+    r"(?:(?P<mark>[).:]|,|-)?\s*(?P<text>.*))?",
     re.S | re.I,
 )
 _GROUPS: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (("yes", "y", "correct", "true", "t", "right", "对", "是", "正确"), ("no", "n", "incorrect", "false", "f", "wrong", "错", "否", "错误", "不是")),
+    (
+        ("yes", "y", "correct", "true", "t", "right", "对", "是", "正确"),
+        ("no", "n", "incorrect", "false", "f", "wrong", "错", "否", "错误", "不是"),
+    ),
     (("odd",), ("even",), ("neither", "neither odd nor even", "neither even nor odd"), ("both",)),
-    (("monday", "mon"), ("tuesday", "tue", "tues"), ("wednesday", "wed"), ("thursday", "thu", "thurs"), ("friday", "fri"), ("saturday", "sat"), ("sunday", "sun")),
-    (("january", "jan"), ("february", "feb"), ("march", "mar"), ("april", "apr"), ("may",), ("june", "jun"), ("july", "jul"), ("august", "aug"), ("september", "sep", "sept"), ("october", "oct"), ("november", "nov"), ("december", "dec")),
-    (("increasing", "increases", "strictly increasing"), ("decreasing", "decreases", "strictly decreasing"), ("constant",)),
+    (
+        ("monday", "mon"),
+        ("tuesday", "tue", "tues"),
+        ("wednesday", "wed"),
+        ("thursday", "thu", "thurs"),
+        ("friday", "fri"),
+        ("saturday", "sat"),
+        ("sunday", "sun"),
+    ),
+    (
+        ("january", "jan"),
+        ("february", "feb"),
+        ("march", "mar"),
+        ("april", "apr"),
+        ("may",),
+        ("june", "jun"),
+        ("july", "jul"),
+        ("august", "aug"),
+        ("september", "sep", "sept"),
+        ("october", "oct"),
+        ("november", "nov"),
+        ("december", "dec"),
+    ),
+    (
+        ("increasing", "increases", "strictly increasing"),
+        ("decreasing", "decreases", "strictly decreasing"),
+        ("constant",),
+    ),
     (("convergent", "converges", "converge"), ("divergent", "diverges", "diverge")),
     (("always",), ("sometimes",), ("never",)),
     (("possible",), ("impossible", "not possible")),
@@ -34,27 +66,66 @@ _GROUPS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("maximum", "max"), ("minimum", "min")),
     (("greater", "greater than", "larger", "more"), ("less", "less than", "smaller", "fewer"), ("same", "the same")),
     (("clockwise",), ("counterclockwise", "anticlockwise", "counter-clockwise")),
-)  # fmt: skip
+)
 _MEANING = {word: (g, m) for g, group in enumerate(_GROUPS) for m, words in enumerate(group) for word in words}
-_NOTHING = {"no solution", "no solutions", "none", "empty set", "null set", "there is no solution", "there are no solutions",
-            "no such number", "no such numbers", "无解", "空集", "nothing", "no solution exists", "no solutions exist"}  # fmt: skip
-_ABSENT = {"does not exist": "dne", "dne": "dne", "do not exist": "dne", "不存在": "dne", "limit does not exist": "dne",
-           "undefined": "undefined", "not defined": "undefined", "indeterminate": "indeterminate"}  # fmt: skip
-_INFINITE = {"infinity": r"\infty", "positive infinity": r"\infty", "plus infinity": r"\infty", "infinite": r"\infty", "正无穷": r"\infty",
-             "无穷大": r"\infty", "无穷": r"\infty", "negative infinity": r"-\infty", "minus infinity": r"-\infty", "负无穷": r"-\infty"}  # fmt: skip
-_REALS = {"all real numbers", "all reals", "the real numbers", "real numbers", "all real values", "set of all real numbers", "reals",
-          "all real number", "全体实数", "实数集", "the set of all real numbers", "the set of real numbers", "all real x"}  # fmt: skip
+_NOTHING = {
+    "no solution",
+    "no solutions",
+    "none",
+    "empty set",
+    "null set",
+    "there is no solution",
+    "there are no solutions",
+    "no such number",
+    "no such numbers",
+    "无解",
+    "空集",
+    "nothing",
+    "no solution exists",
+    "no solutions exist",
+}
+_ABSENT = {
+    "does not exist": "dne",
+    "dne": "dne",
+    "do not exist": "dne",
+    "不存在": "dne",
+    "limit does not exist": "dne",
+    "undefined": "undefined",
+    "not defined": "undefined",
+    "indeterminate": "indeterminate",
+}
+_INFINITE = {
+    "infinity": r"\infty",
+    "positive infinity": r"\infty",
+    "plus infinity": r"\infty",
+    "infinite": r"\infty",
+    "正无穷": r"\infty",
+    "无穷大": r"\infty",
+    "无穷": r"\infty",
+    "negative infinity": r"-\infty",
+    "minus infinity": r"-\infty",
+    "负无穷": r"-\infty",
+}
+_REALS = {
+    "all real numbers",
+    "all reals",
+    "the real numbers",
+    "real numbers",
+    "all real values",
+    "set of all real numbers",
+    "reals",
+    "all real number",
+    "全体实数",
+    "实数集",
+    "the set of all real numbers",
+    "the set of real numbers",
+    "all real x",
+}
 _KNOWN = {*_MEANING, *_NOTHING, *_ABSENT, *_INFINITE, *_REALS}
-_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-          "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]  # fmt: skip
-_TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_HAN = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"两": 2}
-_FRACTION_WORDS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
-                   "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8, "tenth": 10, "tenths": 10}  # fmt: skip
 _CLOCK = re.compile(r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2}))?\s*(?:([ap])\.?\s*m\.?)?(?:\s*o'?clock)?", re.I)
 _HOUR = re.compile(r"(\d{1,2})\s*(?:([ap])\.?\s*m\.?)", re.I)
-_MONTH = {m: i // 2 + 1 for i, m in enumerate(
-    ["january", "jan", "february", "feb", "march", "mar", "april", "apr", "may", "may", "june", "jun", "july", "jul", "august", "aug", "september", "sep", "october", "oct", "november", "nov", "december", "dec"])}  # fmt: skip
+_MONTHS = "January February March April May June July August September October November December".lower().split()
+_MONTH = {name: i + 1 for i, month in enumerate(_MONTHS) for name in (month, month[:3], "sept" if i == 8 else month)}
 
 
 def plain(cleaned: str) -> str:
@@ -101,56 +172,9 @@ def rewrite(cleaned: str) -> str:
     return cleaned if number is None else number
 
 
-def number_of(words: str) -> str | None:
-    """`twenty-one` -> 21, `two thirds` -> \\frac{2}{3}, `四分之三` -> \\frac{3}{4}; None for other words."""
-    if match := re.fullmatch("([一二三四五六七八九十两百零]+)分之([一二三四五六七八九十两百零]+)", words):
-        low, high = _han(match[1]), _han(match[2])
-        return None if low is None or high is None else rf"\frac{{{high}}}{{{low}}}"
-    if re.fullmatch("[一二三四五六七八九十两百零]+", words):
-        value = _han(words)
-        return None if value is None else str(value)
-    parts = words.replace("-", " ").split()
-    if parts and parts[-1] in _FRACTION_WORDS and len(parts) in (1, 2):
-        top = 1 if len(parts) == 1 or parts[0] in ("one", "a") else _small(parts[:-1])
-        return (
-            None
-            if top is None or (len(parts) == 1 and parts[0] != "half")
-            else rf"\frac{{{top}}}{{{_FRACTION_WORDS[parts[-1]]}}}"
-        )
-    if 3 <= len(parts) <= 6 and "hundred" in parts:
-        at = parts.index("hundred")
-        front, rest = _small(parts[:at]), [p for p in parts[at + 1 :] if p != "and"]
-        back = _small(rest) if rest else 0
-        return None if front is None or back is None else str(front * 100 + back)
-    value = _small(parts) if parts != ["one"] else 1
-    return None if value is None else str(value)
-
-
-def _small(parts: list[str]) -> int | None:
-    if len(parts) == 1 and parts[0] in _UNITS:
-        return _UNITS.index(parts[0])
-    if parts and parts[0] in _TENS and parts[0] and len(parts) <= 2:
-        tail = 0 if len(parts) == 1 else _UNITS.index(parts[1]) if parts[1] in _UNITS[1:10] else None
-        return None if tail is None else _TENS.index(parts[0]) * 10 + tail
-    if len(parts) == 2 and parts[1] == "hundred" and parts[0] in _UNITS:
-        return _UNITS.index(parts[0]) * 100
-    return None
-
-
-def _han(text: str) -> int | None:
-    total, digit = 0, 0
-    for char in text:
-        if char in _HAN:
-            digit = _HAN[char]
-        elif char in "十百":
-            total += max(digit, 1) * (10 if char == "十" else 100)
-            digit = 0
-        else:
-            return None
-    return total + digit
-
-
 class Choice(NamedTuple):
+    """A choice letter, with the option's text if it was written."""
+
     letter: str
     text: str
 

@@ -7,6 +7,7 @@ that break after a fork. A worker that outlives the deadline is killed and the v
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import queue
@@ -30,7 +31,10 @@ from mathsynth.verifier.words import Finding
 RECYCLE_AFTER = 1000
 CACHE_SIZE = 50_000
 START_LIMIT_S = 60.0
-_CODE = "import json,sys; sys.path[:] = json.loads(sys.argv.pop(2)); from mathsynth.verifier.worker_main import main; main()"
+_CODE = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(2)); "
+    "from mathsynth.verifier.worker_main import main; main()"
+)
 
 
 class _Died(Exception):
@@ -47,8 +51,11 @@ class _Worker:
         paths = json.dumps([root, *(p for p in sys.path if p)])
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-c", _CODE, policy.model_dump_json(), paths],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self.rest = b""
         try:
             self.ready = self._line(START_LIMIT_S) == b"ready"
@@ -94,10 +101,8 @@ class _Worker:
         self.process.kill()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
         self.process.wait()
 
 
