@@ -292,8 +292,8 @@ def test_preview_shows_prompts_replies_and_verdicts_and_leaves_nothing(
     assert "[system]\nREWRITE\n\n[user]\nWhat is 2 + 3?\n── reply 1 (stop, " in done.out
     assert "Problem: Think of this. What is 2 + 3?\n" in done.out
     assert "[user]\nThink of this. What is 3 + 4?\n" in done.out
-    assert "wrong, answer 8 for 7 (exact rational)" in done.out
-    assert "correct, answer 5 for 5 (exact rational)" in done.out
+    assert ": wrong, answer 8 for 7 (" in done.out
+    assert ": correct, answer 5 for 5 (" in done.out
     # Of the replies of `sample` only those beyond what was needed have no verdict.
     assert 8 <= done.out.count("── verdict") <= done.out.count("── reply") - 2
     assert "What is 4 + 5?" not in done.out
@@ -306,7 +306,7 @@ def test_preview_shows_most_when_nothing_comes_out(recipe: Path) -> None:
     assert done.code == 1
     assert done.err == "no row is left after export\n"
     assert "Problem: Think of this. Think of this. What is 2 + 3?" in done.out
-    assert "undecided, answer 2 + 3? for 5 (unread)" in done.out
+    assert "undecided, answer 2 + 3? for 5 (" in done.out
     assert "── dropped" in done.out
 
 

@@ -149,6 +149,17 @@ def test_a_good_rewrite_keeps_the_answer_and_must_be_confirmed(tmp_path: Path) -
         assert row["parents"] == [seed["id"]]
 
 
+def test_the_order_in_which_methods_are_named_changes_nothing(tmp_path: Path) -> None:
+    methods: dict[str, Any] = {"rephrase": {"prompt": "say"}, "backward": {}}
+    reply = [{"reply": "Problem: Mia owns 3 pens and buys five more. How many pens does she own?"}]
+    made = []
+    for number, given in enumerate((methods, dict(reversed(methods.items())))):
+        (tmp_path / str(number)).mkdir()
+        made.append(make(tmp_path / str(number), "seed-expand", {"methods": given}, [a_seed()], reply))
+    assert made[0] == made[1]
+    assert [row["method"] for row in made[0][0]] == ["seed", "backward", "backward", "rephrase"]
+
+
 def test_the_same_rewrite_twice_is_kept_once(tmp_path: Path) -> None:
     replies = [{"reply": "Problem: Mia owns 3 pens and buys 5 more. How many pens does she own?"}]
     config = {"methods": {"rephrase": {"prompt": "say", "n": 3}}}

@@ -74,7 +74,8 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
 
     async def expand(seed: Problem) -> list[Outcoming]:
         rows: list[Outcoming] = [seed] if config.keep_seeds else []
-        for name, settings in config.methods.items():
+        # By name: the order in which a recipe names them is in no key, so it must change no row.
+        for name, settings in sorted(config.methods.items()):
             rows += await load_method(name).make(seed, settings, config.model, ctx)
         made = any(isinstance(row, Problem) for row in rows)
         return rows if made or rows else [ctx.dropped(seed, "nothing_made", "no method applies to this seed")]
