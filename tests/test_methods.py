@@ -153,9 +153,9 @@ def test_the_order_in_which_methods_are_named_changes_nothing(tmp_path: Path) ->
     methods: dict[str, Any] = {"rephrase": {"prompt": "say"}, "backward": {}}
     reply = [{"reply": "Problem: Mia owns 3 pens and buys five more. How many pens does she own?"}]
     made = []
-    for number, given in enumerate((methods, dict(reversed(methods.items())))):
+    for number, order in enumerate((methods, dict(reversed(methods.items())))):
         (tmp_path / str(number)).mkdir()
-        made.append(make(tmp_path / str(number), "seed-expand", {"methods": given}, [a_seed()], reply))
+        made.append(make(tmp_path / str(number), "seed-expand", {"methods": order}, [a_seed()], reply))
     assert made[0] == made[1]
     assert [row["method"] for row in made[0][0]] == ["seed", "backward", "backward", "rephrase"]
 
