@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from mathsynth.allocation import Allocator, Policy, rows_wanted
+from mathsynth.allocation import Allocator, Outcome, Policy, rows_wanted
 from mathsynth.stages.sample import OPEN_PER_SLOT
 
 PROBLEMS = 20_000
@@ -92,15 +92,15 @@ class Timed(Allocator):
 
     seconds = 0.0
 
-    def next(self):
+    def next(self) -> tuple[int, int] | None:
         before = time.perf_counter()
         job = super().next()
         self.seconds += time.perf_counter() - before
         return job
 
-    def record(self, *args):
+    def record(self, number: int, sample: int, outcome: Outcome, tokens: int = 0) -> None:
         before = time.perf_counter()
-        super().record(*args)
+        super().record(number, sample, outcome, tokens)
         self.seconds += time.perf_counter() - before
 
 
@@ -110,9 +110,8 @@ def simulate(case: Case) -> Result:
     order = sorted(range(case.problems), key=rates.__getitem__)
     tenth = {number: place * 10 // case.problems for place, number in enumerate(order)}
     latency = random.Random(2)
-    whole_list = case.policy == "prop2diff" or (case.policy == "adaptive" and case.budget is not None)
-    window = None if whole_list else OPEN_PER_SLOT * case.slots
     start_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    window = OPEN_PER_SLOT * case.slots
     allocator = Timed(case.policy, k=case.k, max_trials=CAP, pilot=PILOT, token_budget=case.budget, window=window)
     under_way: list[tuple[float, int, int]] = []
     ended: set[int] = set()
@@ -123,7 +122,7 @@ def simulate(case: Case) -> Result:
     def next_job() -> tuple[int, int] | None:
         nonlocal added, tail_seconds
         while (job := allocator.next()) is None and not allocator.spent:
-            if window is not None and added - written >= window:
+            if added - written >= allocator.window:
                 return None
             if added == case.problems:
                 allocator.close()
@@ -160,9 +159,8 @@ def simulate(case: Case) -> Result:
         while written in ended:
             ended.remove(written)
             written += 1
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start_kib) / 1024
     return Result(
-        samples=samples,
+        samples,
         waste=samples / least,
         starved=starved / filled if filled else 0.0,
         busy=busy / (clock * case.slots),
@@ -170,7 +168,7 @@ def simulate(case: Case) -> Result:
         rows=rows,
         solved=solved / case.problems,
         peak_open=peak_open,
-        mib=grown,
+        mib=(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start_kib) / 1024,
         cost=allocator.seconds / samples * 1e6,
         tail_cost=(allocator.seconds - tail_seconds) / tail_replies * 1e6 if tail_replies else 0.0,
     )
@@ -208,7 +206,7 @@ def main() -> None:
         f"{'policy':26}{'slots':>6}{'list':>7}{'samples':>9}{'waste':>7}{'starved':>8}{'busy':>7}{'Mtok':>7}{'solved':>7}"
         f"{'rows':>8}{'hard':>6}{'open':>7}{'MiB':>6}{'us':>6}{'tail':>6}  rows by tenth, hardest first"
     )
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
         policies: list[tuple[Policy, int]] = [("fixed", 4), ("uniform", 4), ("prop2diff", 8), ("adaptive", 8)]
         results = table([Case(policy, k, slots, problems) for slots in (256, 2048) for policy, k in policies], pool)
         table([Case("uniform", 4, 256, problems // 4)], pool)

@@ -1,4 +1,4 @@
-"""Which problem gets the next sample. PURE: no model, no I/O, no clock, so it can be simulated (benchmarks/allocation.py).
+"""Which problem gets the next sample. PURE: no model, no I/O, no clock, so it can be simulated: benchmarks/.
 
 Policies (methods.md 1, DART-Math 2407.13690, without its off-by-one and its target split by worker):
 
@@ -48,9 +48,9 @@ AHEAD = 50
 
 @lru_cache(maxsize=1 << 16)
 def rows_wanted(k: int, wrong: int) -> int:
-    """Correct samples that `adaptive` wants beside `wrong` wrong ones: the least x >= k * (wrong + 1/2) / (x + wrong + 1).
+    """Correct samples that `adaptive` wants beside `wrong` wrong ones: the least x >= k * f.
 
-    That fraction is the posterior mean of the fail rate. It rises with `wrong`, from about sqrt(k / 2) to k.
+    f is the posterior mean of the fail rate, (wrong + 1/2) / (x + wrong + 1). From about sqrt(k / 2) x rises to k.
     """
     return next(x for x in range(1, k + 1) if 2 * x * (x + wrong + 1) >= k * (2 * wrong + 1))
 
@@ -153,13 +153,14 @@ class Allocator:
         """`k`: samples each (fixed), or correct samples wanted (of the hardest problem for prop2diff and adaptive).
 
         `window`: how many problems the caller holds, from the oldest unfinished one to the newest, before it stops
-        adding. It fits policies that need not know all problems: not prop2diff, nor adaptive with a budget.
+        adding. Policies that compare all problems with each other, prop2diff and adaptive with a budget, have none.
         """
         self.policy, self.k, self.max_trials, self.pilot = policy, k, max_trials, min(pilot, max_trials)
-        self.token_budget, self.tokens, self.spent, self.window = token_budget, 0, False, window
+        self.token_budget, self.tokens, self.spent = token_budget, 0, False
         self.max_fail = 0.0
         """The largest f so far; final once it is 1 or the last pilot is over."""
         self._ranked = policy == "adaptive" and token_budget is not None
+        self.window: float = math.inf if window is None or self._ranked or policy == "prop2diff" else window
         self._open: dict[int, Trials] = {}
         self._queue: list[tuple[float, int]] = []
         """A heap of (key, number), some of them outdated: the oldest problem first, or if ranked the largest gain."""
@@ -202,7 +203,7 @@ class Allocator:
         """The next (problem, sample) to ask, or None if nothing is wanted now."""
         if self.spent:
             return None
-        fresh = not self._closed and (self.window is None or self._added - self._oldest < self.window)
+        fresh = not self._closed and self._added - self._oldest < self.window
         while self._queue:
             key, number = self._queue[0]
             trials = self._open.get(number)
@@ -211,7 +212,7 @@ class Allocator:
                 if trials is not None and trials.key == key:
                     trials.key = None
                 continue
-            if self._ranked and fresh and -key <= NEW_GAIN:
+            if self._ranked and fresh and -key < NEW_GAIN:
                 return None
             return self._issue(trials)
         while self._spare and not fresh:
@@ -263,7 +264,10 @@ class Allocator:
         """Put a problem where `next` looks: in the queue, and among those that can use empty slots."""
         number = trials.number
         if trials.safe > 0:
-            key = -math.inf if trials.target is None else -trials.gain(self._mean_tokens) if self._ranked else 0.0
+            key = 0.0
+            if self._ranked:  # a new problem was added to be asked now; half of a vote's samples serve no one
+                at_once = not trials.outcomes or trials.target is None
+                key = -math.inf if at_once else -trials.gain(self._mean_tokens)
             if trials.key != key:
                 trials.key = key
                 heapq.heappush(self._queue, (key, number))

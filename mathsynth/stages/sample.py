@@ -50,8 +50,9 @@ class Config(StageConfig):
     """The entry of `models:` that solves."""
     prompt: str = "solve"
     """The prompt; it is given `question`."""
-    policy: Literal["fixed", "uniform", "prop2diff"] = "uniform"
-    """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty."""
+    policy: Literal["fixed", "uniform", "prop2diff", "adaptive"] = "uniform"
+    """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty;
+    `adaptive`: the same without a pilot, and under a token budget each sample goes where it gains most."""
     k: int = Field(default=4, ge=1)
     """Samples (fixed) or correct samples wanted; for prop2diff those of the hardest problem."""
     max_trials: int = Field(default=16, ge=1)
@@ -127,12 +128,13 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         max_trials=config.max_trials,
         pilot=config.pilot,
         token_budget=config.token_budget,
+        window=OPEN_PER_SLOT * ctx.model(config.model).max_in_flight,
     )
     problems = only(Problem, records, ctx.stage)
     asked: dict[int, Asked] = {}
     ended: dict[int, Trials] = {}
     written = 0
-    room = OPEN_PER_SLOT * ctx.model(config.model).max_in_flight
+    room = allocator.window
 
     def next_job() -> tuple[int, int] | None:
         while True:
