@@ -52,9 +52,13 @@ class Caller:
         """
         key = request.key()
         if (stored := self._journal.get(key)) is not None:
-            self.use.reused += 1
+            reply = Reply.model_validate(stored)
             self._meter.reused += 1
-            return Reply.model_validate(stored)
+            if self._journal.claim(key):
+                self._charge(reply)
+            else:
+                self.use.reused += 1
+            return reply
         if key in self._under_way:
             return await asyncio.shield(self._under_way[key])
         future = self._under_way[key] = asyncio.get_running_loop().create_future()
@@ -138,11 +142,14 @@ class Caller:
     def _count(self, reply: Reply) -> None:
         self._last_answer = time.monotonic()
         self._meter.waiting = ""
+        self._meter.answered += 1
+        self._meter.completion_tokens += reply.usage.completion_tokens
+        self._charge(reply)
+
+    def _charge(self, reply: Reply) -> None:
         self.use.requests += 1
         self.use.prompt_tokens += reply.usage.prompt_tokens
         self.use.completion_tokens += reply.usage.completion_tokens
-        self._meter.answered += 1
-        self._meter.completion_tokens += reply.usage.completion_tokens
 
     async def probe(self) -> str:
         """What answers at this model's address, in one line."""

@@ -38,6 +38,7 @@ class Journal:
         # request hash -> (file number, offset of its line)
         self._index: dict[str, tuple[int, int]] = {}
         self._readers: dict[int, int] = {}
+        self._unclaimed: set[str] = set()
         for packed in sorted(directory.glob("*.jsonl.zst")):
             _unpack(packed)
         plain = sorted(directory.glob("*.jsonl"))
@@ -48,6 +49,22 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """Where the next reply will stand: file number and offset."""
+        return self._number, self._size
+
+    def since(self, end: tuple[int, int]) -> None:
+        """The replies from this `end` on were asked for by interrupted attempts at what is done now: see `claim`."""
+        self._unclaimed = {key for key, place in self._index.items() if place >= end}
+
+    def claim(self, key: str) -> bool:
+        """Whether an interrupted attempt asked for this reply; true once, so that it can be counted as asked for."""
+        if key not in self._unclaimed:
+            return False
+        self._unclaimed.remove(key)
+        return True
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The stored reply of a request hash, or None."""

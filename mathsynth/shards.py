@@ -50,9 +50,9 @@ class ModelUse(BaseModel):
     requests: int = 0
     """Answered over the wire in this stage, kills and resumes included."""
     reused: int = 0
-    """Found in the journal by the last process that worked on the stage."""
+    """Found in the journal, asked for by another config or an earlier run."""
     errors: int = 0
-    """Tries that met an error, retried ones included, in the last process."""
+    """Tries that met an error, retried ones included; a kill loses those of its process."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0

@@ -175,8 +175,12 @@ def result(run: Path) -> dict[str, bytes]:
         content = path.read_bytes()
         if path.name == "manifest.json":
             manifest = json.loads(content)
-            for key in ("seconds", "started", "finished", "host", "models"):
+            for key in ("seconds", "started", "finished", "host"):
                 del manifest[key]
+            for use in manifest["models"].values():
+                del use["errors"], use["seconds"]
+            if manifest["stage"] == "sample":
+                del manifest["models"]
             manifest["files"] = [seal for seal in manifest["files"] if seal["file"] != "problems.jsonl"]
             content = json.dumps(manifest, indent=1).encode()
         elif path.name == "problems.jsonl":

@@ -25,6 +25,19 @@ def test_replies_are_found_again_after_reopening_and_packing(tmp_path):
     assert len(Journal(tmp_path)) == 51
 
 
+def test_replies_of_interrupted_attempts_are_claimed_once(tmp_path):
+    journal = Journal(tmp_path)
+    journal.put("before", {"text": "b"})
+    begin = journal.end
+    journal.put("interrupted", {"text": "i"})
+    journal.close(compress=True)
+    again = Journal(tmp_path)
+    again.since(begin)
+    again.put("now", {"text": "n"})
+    assert [again.claim(key) for key in ("before", "interrupted", "interrupted", "now")] == [False, True, False, False]
+    again.close()
+
+
 @pytest.mark.parametrize("cut", [1, 5, 20])
 def test_a_torn_last_line_is_cut_off_and_the_rest_kept(tmp_path, cut):
     journal = Journal(tmp_path)
@@ -52,6 +65,11 @@ def test_a_broken_line_before_the_last_is_named_and_refused(tmp_path):
     path.write_bytes(lines[0] + b"garbage\n" + lines[2])
     with pytest.raises(RunError, match=r"00000\.jsonl:2: not a reply"):
         Journal(tmp_path)
+
+
+def test_an_empty_journal_can_be_packed_and_opened_again(tmp_path):
+    Journal(tmp_path).close(compress=True)
+    assert len(Journal(tmp_path)) == 0
 
 
 def test_two_writers_are_refused(tmp_path):

@@ -37,7 +37,7 @@ from mathsynth.stages import load_stage
 
 SHARD_ROWS = 1000
 USE = ".use.json"
-"""Requests and tokens of earlier, interrupted attempts at a step."""
+"""Where a step's replies begin in its journal, and what interrupted attempts at it counted."""
 
 
 def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Context, rows: int | None) -> Manifest:
@@ -53,12 +53,16 @@ def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Contex
     started, clock = datetime.now(UTC), time.monotonic()
     ctx.meter.total = rows
     done = False
+    earlier: dict[str, Any] | None = None
+    use: dict[str, ModelUse] = {}
     try:
+        earlier = _earlier_attempts(step, directory, ctx)
         counts, shards = _drain(step, records, directory, ctx)
         done = True
     finally:
         try:
-            use = _models_use(step, directory, ctx)
+            if earlier is not None:
+                use = _models_use(step, directory, ctx, earlier)
         finally:
             ctx.close(done=done)
     manifest = Manifest(
@@ -133,22 +137,31 @@ def _belongs(path: Path, shards: list[FileSeal]) -> bool:
     return path.is_file() and path.name not in named and path.name not in (KEY, USE, MANIFEST)
 
 
-def _models_use(step: Step, directory: Path, ctx: Context) -> dict[str, ModelUse]:
-    """What the models were asked in this attempt and the interrupted ones before it."""
+def _earlier_attempts(step: Step, directory: Path, ctx: Context) -> dict[str, Any]:
+    """What is known of interrupted attempts at this step; the replies that they got count as asked for by it."""
+    if not step.models:
+        return {"models": {}}
     path = directory / USE
-    earlier = orjson.loads(path.read_bytes()) if path.exists() else {}
+    earlier: dict[str, Any] = orjson.loads(path.read_bytes()) if path.exists() else {}
+    if earlier.get("key") == step.key:
+        ctx.journal.since(tuple(earlier["since"]))
+        return earlier
+    earlier = {"key": step.key, "since": ctx.journal.end, "models": {}}
+    write_json(path, earlier)
+    return earlier
+
+
+def _models_use(step: Step, directory: Path, ctx: Context, earlier: dict[str, Any]) -> dict[str, ModelUse]:
+    """What the models were asked for this step, in this attempt and the interrupted ones before it."""
     use = {}
     for name in step.models:
         now = ctx.callers[name].use if name in ctx.callers else ModelUse(model=step.models[name].model)
-        before = ModelUse.model_validate(earlier.get(name, {"model": now.model}))
-        use[name] = now.model_copy(
-            update={
-                field: getattr(before, field) + getattr(now, field)
-                for field in ("requests", "errors", "prompt_tokens", "completion_tokens", "seconds")
-            }
-        )
+        before = ModelUse.model_validate(earlier["models"].get(name, {"model": now.model}))
+        more = {"errors": before.errors + now.errors, "seconds": before.seconds + now.seconds}
+        use[name] = now.model_copy(update=more)
     if use:
-        write_json(path, {name: model.model_dump(mode="json") for name, model in use.items()})
+        models = {name: model.model_dump(mode="json") for name, model in use.items()}
+        write_json(directory / USE, earlier | {"models": models})
     return use
 
 
