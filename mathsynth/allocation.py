@@ -123,7 +123,7 @@ class Trials:
         return min(self.cap - len(self.outcomes), wanted)
 
     def gain(self, mean_tokens: float) -> float:
-        """What `adaptive` expects of one more sample, per mean cost of a sample; all but correct ones count as wrong."""
+        """What `adaptive` expects of one more sample, per mean cost; all but correct ones count as wrong."""
         rate = (self.hits + 0.5) / (len(self.outcomes) + 1)
         worth = (1 - rate) / (self.hits + self.under_way + 1) if self.hits else 1.0
         cost = (self.tokens / mean_tokens + 1) / (len(self.outcomes) - self.under_way + 1)
