@@ -175,6 +175,11 @@ class Context:
         verdict = self.checker.check_now(one, answer=other)
         return None if verdict.outcome == "undecided" else verdict.outcome == "correct"
 
+    @property
+    def stopping(self) -> str:
+        """Why the run should end in order, empty while it should go on."""
+        return self._stop.reason
+
     # --- concurrency -------------------------------------------------------------------------------------------
 
     def each(

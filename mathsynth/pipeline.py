@@ -21,7 +21,7 @@ import orjson
 from mathsynth.backends import connect
 from mathsynth.backends.base import Reply, Request
 from mathsynth.context import Context, RunInfo, Stop
-from mathsynth.errors import RunError, UsageError
+from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.recipe import Recipe, Step
@@ -85,6 +85,8 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             if manifest is not None:
                 check_seals(directory, manifest)
             else:
+                if options.stop:
+                    raise Stopped(options.stop.reason)
                 ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
                 records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
                 manifest = local.run_step(

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -27,6 +28,9 @@ from runs import (
     unaccounted,
     write_recipe,
 )
+
+from mathsynth.context import Stop
+from mathsynth.executors import local
 
 KILLS = 20
 
@@ -119,6 +123,28 @@ def test_sigterm_finishes_what_is_under_way_and_the_same_command_goes_on(tmp_pat
         assert generate_here(recipe, run, fast.url).code == 0
         assert not set(fast.finished) & set(server.finished)
         assert unaccounted(run) == set()
+
+
+@pytest.mark.parametrize("stage", ["input", "dedupe", "export"])
+def test_steps_without_a_model_stop_in_order_too(
+    tmp_path: Path, server: Served, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    recipe, run, stop = write_recipe(tmp_path, 5, EVERY_STEP), tmp_path / "run", Stop()
+    reading = local._Ledger.reading
+
+    def told_in_the_middle(ledger: Any, records: Any, ctx: Any) -> Iterator[Any]:
+        for number, record in enumerate(reading(ledger, records, ctx)):
+            if ctx.stage == stage and number == 1:
+                stop.reason = "stopped by SIGTERM"
+            yield record
+
+    monkeypatch.setattr(local._Ledger, "reading", told_in_the_middle)
+    if stage == "input":
+        stop.reason = "stopped by SIGTERM"
+    done = generate_here(recipe, run, server.url, stop=stop)
+    assert (done.code, done.err) == (3, "stopped by SIGTERM")
+    monkeypatch.undo()
+    goes_on(recipe, run, server)
 
 
 def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:

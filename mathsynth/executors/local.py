@@ -15,7 +15,7 @@ import orjson
 
 import mathsynth
 from mathsynth.context import Context
-from mathsynth.errors import RunError
+from mathsynth.errors import RunError, Stopped
 from mathsynth.recipe import Step
 from mathsynth.records import Dropped, Failed, Outcoming, Record
 from mathsynth.shards import (
@@ -93,7 +93,7 @@ def _drain(step: Step, records: Iterable[Record], directory: Path, ctx: Context)
         failed_file = files.enter_context(atomic(directory / FAILED))
 
         def kept() -> Iterator[Record]:
-            for row in load_stage(step.stage).run(ledger.reading(records), step.config, ctx):
+            for row in load_stage(step.stage).run(ledger.reading(records, ctx), step.config, ctx):
                 ledger.account(row)
                 if isinstance(row, Dropped):
                     dropped[row.reason] += 1
@@ -172,8 +172,10 @@ class _Ledger:
         self.read = 0
         self._owing: set[str] = set()
 
-    def reading(self, records: Iterable[Record]) -> Iterator[Record]:
+    def reading(self, records: Iterable[Record], ctx: Context) -> Iterator[Record]:
         for record in records:
+            if ctx.stopping:
+                raise Stopped(ctx.stopping)
             self.read += 1
             self._owing.add(record.id)
             yield record
