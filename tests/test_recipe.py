@@ -274,7 +274,7 @@ HEAD = "input: seeds.jsonl\nmodels:\n  teacher: {backend: openai, model: m}\n"
         (HEAD + "steps:\n  sample: 4\n", 5, "steps.sample: should be a mapping of stage settings, got int"),
         (HEAD + "steps:\n  sample:\n    kk: 4\n", 6, "steps.sample.kk: unknown key 'kk'; did you mean 'k'? (allowed: "),
         (HEAD + "steps:\n  sample:\n    k: many\n", 6, "steps.sample.k: should be a valid integer"),
-        (HEAD + "steps:\n  sample:\n    policy: best\n", 6, "should be 'fixed', 'uniform' or 'prop2diff', got 'best'"),
+        (HEAD + "steps:\n  sample:\n    policy: best\n", 6, "should be 'fixed', 'uniform', 'prop2diff' or 'adaptive', got 'best'"),
         (HEAD + "steps:\n  sample:\n    vote:\n      share: 1\n", 7, "unknown key 'share'"),
         (HEAD + "steps:\n  sample:\n    model: tacher\n", 6, "unknown model 'tacher'; did you mean 'teacher'?"),
         (HEAD + "steps:\n  sample: {prompt: nope}\n", 5, "prompt 'nope': no nope.md in "),

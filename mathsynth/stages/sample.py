@@ -15,7 +15,7 @@ from typing import IO, Any, Literal
 
 from pydantic import Field, field_validator
 
-from mathsynth.allocation import Allocator, Outcome, Trials
+from mathsynth.allocation import Allocator, Outcome, Trials, rows_wanted
 from mathsynth.backends.base import Reply, Request, Sampling
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
@@ -87,10 +87,11 @@ class Config(StageConfig):
 
     def calls_per_row(self) -> tuple[int, int]:
         """From the luckiest problem to the trial cap."""
+        most = max(self.max_trials, self.vote.samples)
         if self.policy == "fixed":
             return self.k, max(self.k, self.vote.samples)
-        least = min(self.k, self.max_trials) if self.policy == "uniform" else min(self.pilot, self.max_trials)
-        return least, max(self.max_trials, self.vote.samples)
+        wanted = {"uniform": self.k, "prop2diff": self.pilot, "adaptive": rows_wanted(self.k, 0)}
+        return min(wanted[self.policy], self.max_trials), most
 
     def rows_per_row(self) -> tuple[int, int]:
         """At most k solutions."""
@@ -140,7 +141,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         while True:
             if (job := allocator.next()) is not None:
                 return job
-            if allocator.spent or (config.policy != "prop2diff" and len(asked) >= room):
+            if allocator.spent or len(asked) >= room:
                 return None
             if (problem := next(problems, None)) is None:
                 allocator.close()
