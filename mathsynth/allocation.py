@@ -64,6 +64,8 @@ class Trials:
     """Samples at most."""
     target: int | None
     """Correct samples wanted; None while every sample up to `cap` counts (fixed, votes, pilots)."""
+    least: int = 1
+    """Correct samples wanted at least, whatever the policy says."""
     rising_to: int = 0
     """For `adaptive`, k: the target rises towards it with every wrong sample."""
     outcomes: bytearray = field(default_factory=bytearray)
@@ -95,7 +97,7 @@ class Trials:
             self.corrects += outcome == CORRECT
             self.wrong += outcome == WRONG
             if self.rising_to:
-                self.target = rows_wanted(self.rising_to, self.wrong)
+                self.target = max(self.least, rows_wanted(self.rising_to, self.wrong))
 
     @property
     def reached(self) -> bool:
@@ -175,15 +177,18 @@ class Allocator:
         """Problems that are not finished."""
         return len(self._open)
 
-    def add(self, *, samples: int | None = None) -> int:
-        """One more problem; its number. `samples` asks for exactly that many, whatever the policy (votes)."""
-        trials = Trials(self._added, cap=self.max_trials, target=None)
+    def add(self, *, samples: int | None = None, least: int = 1) -> int:
+        """One more problem; its number. `samples` asks for exactly that many, whatever the policy (votes).
+
+        `least`: correct samples that it needs to count at all, if that is more than the policy wants.
+        """
+        trials = Trials(self._added, cap=self.max_trials, target=None, least=least)
         if samples is not None or self.policy == "fixed":
             trials.cap, trials.fail_rate = samples or self.k, 0.0
         elif self.policy == "uniform":
-            trials.target = self.k
+            trials.target = max(least, self.k)
         elif self.policy == "adaptive":
-            trials.target, trials.rising_to = rows_wanted(self.k, 0), self.k
+            trials.target, trials.rising_to = max(least, rows_wanted(self.k, 0)), self.k
         else:
             trials.cap = self.pilot
             self._pilots += 1
@@ -308,7 +313,7 @@ class Allocator:
     def _end_pilot(self, trials: Trials) -> None:
         decided = trials.corrects + trials.wrong
         trials.fail_rate = trials.wrong / decided if decided else 1.0
-        trials.cap, trials.target = self.max_trials, self._target(trials.fail_rate, 1.0)
+        trials.cap, trials.target = self.max_trials, self._target(trials, trials.fail_rate, 1.0)
         final = self._targets_final
         if decided:  # a problem whose calls all failed says nothing about difficulty
             self.max_fail = max(self.max_fail, trials.fail_rate)
@@ -321,9 +326,9 @@ class Allocator:
         if self._targets_final:
             for trials in list(self._open.values()):
                 if trials.target is not None and trials.fail_rate is not None:
-                    trials.target = self._target(trials.fail_rate, self.max_fail)
+                    trials.target = self._target(trials, trials.fail_rate, self.max_fail)
                     trials.settle()
                     self._look(trials)
 
-    def _target(self, fail_rate: float, largest: float) -> int:
-        return min(self.k, max(1, math.ceil(self.k * fail_rate / (largest or 1.0) - 1e-9)))
+    def _target(self, trials: Trials, fail_rate: float, largest: float) -> int:
+        return max(trials.least, min(self.k, max(1, math.ceil(self.k * fail_rate / (largest or 1.0) - 1e-9))))

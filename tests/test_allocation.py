@@ -286,3 +286,13 @@ def test_every_policy_ends_within_its_caps_whatever_the_timing(
     if not allocator.spent:
         assert len(finished) == len(rates)
         assert view(finished) == view(simulate(policy, k, rates, slots=1, **fixed)[0])
+
+
+@pytest.mark.parametrize("policy", ["uniform", "prop2diff", "adaptive"])
+def test_a_problem_may_need_more_correct_samples_than_the_policy_wants(policy):
+    allocator = Allocator(policy, k=1, max_trials=9, pilot=1)
+    allocator.add(least=3)
+    allocator.close()
+    while (job := allocator.next()) is not None:
+        allocator.record(*job, "correct")
+    assert [(t.settled, t.corrects, t.reason) for t in allocator.finished()] == [(3, 3, "target")]

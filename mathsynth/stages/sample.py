@@ -146,7 +146,9 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             if (problem := next(problems, None)) is None:
                 allocator.close()
                 return allocator.next()
-            asked[allocator.add(samples=config.vote.samples if problem.answer is None else None)] = Asked(problem)
+            votes = config.vote.samples if problem.answer is None else None
+            needed = config.confirm_votes if problem.meta.get("confirm") else 1
+            asked[allocator.add(samples=votes, least=max(1, needed))] = Asked(problem)
 
     async def ask(job: tuple[int, int]) -> None:
         number, sample = job
@@ -229,7 +231,7 @@ def _settle(
         reason, detail = "unsolved", f"no correct one in {len(counted)} samples ({trials.reason})"
     if not reason and problem.meta.get("confirm") and config.confirm_votes:
         reason, detail = _unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx)
-    kept = [] if reason else correct[: trials.target or config.k]
+    kept = [] if reason else correct[: min(trials.target or config.k, config.k)]
 
     ledger.write(to_json_line(_ledger_line(problem, asked, trials, counted, len(correct), len(kept), reason, config)))
     difficulty = _difficulty(counted, len(correct), ctx.model(config.model).model)
