@@ -54,6 +54,9 @@ def main() -> None:
         code = app(prog_name="mathsynth", standalone_mode=False)
         if code == INTERRUPTED:
             say("interrupted; what is finished is kept, the same command goes on")
+            sys.stdout.flush()
+            # All is closed by now; a task that the interrupt hit would only complain while Python shuts down.
+            os._exit(INTERRUPTED)
         sys.exit(code)
     except USAGE as error:
         say(_usage_line(error))
@@ -308,7 +311,9 @@ def _recipe(given: str, sets: list[str], limit: int | None = None) -> Recipe:
 
 
 def _options(**chosen: Any) -> Options:
-    """Options with the bar, messages on stderr, and SIGTERM meaning: finish what is under way, then stop."""
+    """Options with the bar and messages on stderr. SIGTERM: finish what is under way, then stop; Ctrl-C: stop now."""
+    import asyncio
+
     from mathsynth.commands.display import Bar
     from mathsynth.context import Stop
     from mathsynth.pipeline import Options
@@ -324,8 +329,21 @@ def _options(**chosen: Any) -> Options:
         bar.end()
         say(text)
 
+    def on_int(*_: object) -> None:
+        # Raised inside a task it would leave half-done work behind that nothing wakes; the event loop raises it
+        # between two steps of its tasks.
+        try:
+            asyncio.get_running_loop().call_soon_threadsafe(_interrupt)
+        except RuntimeError:
+            raise KeyboardInterrupt from None
+
     signal.signal(signal.SIGTERM, on_term)
+    signal.signal(signal.SIGINT, on_int)
     return Options(display=bar, stop=stop, say=message, command=shlex.join(["mathsynth", *sys.argv[1:]]), **chosen)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _print_tables(run: Path) -> None:

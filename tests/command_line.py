@@ -71,7 +71,7 @@ class Result:
 def ms(*args: object, stdin: bytes = b"") -> Result:
     """Run `mathsynth args…` here."""
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with (
             patch.object(os, "fsync", lambda handle: None),  # a third of the time of a small run
@@ -85,7 +85,8 @@ def ms(*args: object, stdin: bytes = b"") -> Result:
     except SystemExit as end:
         code = end.code
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         out.flush()
         err.flush()
     texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
