@@ -1,26 +1,40 @@
 """vLLM inside this process: continuous batching and prefix caching on the GPUs of this machine.
 
-Needs the extra `mathsynth[vllm]`. The chat template is the model's own. Requests stream into one engine, which batches
-them; there are no waves. A server started with `vllm serve` is spoken to by the `openai` backend instead.
+Needs the extra `mathsynth[vllm]`. The chat template is the model's own; of its `generation_config` only the end tokens
+are used, for what a recipe doesn't say is not sent. The engine starts with the first request, in a thread, so that the
+run can be stopped meanwhile, and requests stream into it: there are no waves. Its processes end with this one, also
+when this one is killed. A server started with `vllm serve` is spoken to by the `openai` backend instead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import logging
+import multiprocessing
 import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
 from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request
-from mathsynth.errors import BackendError, UsageError
+from mathsynth.errors import BackendError, MathsynthError, UsageError
 from mathsynth.records import Usage
 
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
     from vllm.outputs import RequestOutput
     from vllm.sampling_params import SamplingParams
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+log = logging.getLogger(__name__)
 
 OURS = {
     "model": "weights",
@@ -39,6 +53,28 @@ OURS = {
     },
 }
 """vLLM's name of a setting -> the key of ours that sets it."""
+
+ENVIRONMENT = {
+    # It reports its use to its makers unless told not to; mathsynth has no telemetry.
+    "VLLM_NO_USAGE_STATS": "1",
+    # It logs to stdout, which is for data. Set VLLM_LOGGING_LEVEL=INFO to see what it does.
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    # In its processes only: this one has set its own filters by now.
+    "PYTHONWARNINGS": "ignore",
+    # A fork would inherit the run's open journals and locks, and the threads' locks as they happen to be.
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+}
+"""What vLLM reads from the environment, unless the user has set it."""
+
+DRAIN_S = 30
+"""Seconds that vLLM lets requests finish when a SIGTERM reaches all processes of a job at once (Slurm, systemd)."""
+TICK_S = 0.2
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""The values that vLLM takes for `max_lora_rank`."""
+PROMPTS_KEPT = 4096
+"""Prompts whose tokens are remembered: the samples of one problem share theirs."""
 
 
 class Config(ModelConfig):
@@ -64,8 +100,10 @@ class Config(ModelConfig):
     """Skip graph capture: a faster start, slower decoding (tuning)."""
     engine_args: dict[str, Any] = Field(default_factory=dict, exclude=True)
     """Further fields of vLLM's AsyncEngineArgs, passed on as they are (tuning)."""
-    max_in_flight: int = Field(default=512, ge=1, exclude=True)
+    max_in_flight: int = Field(default=1024, ge=1, exclude=True)
     """Requests under way at once; vLLM queues what does not fit (tuning)."""
+    timeout_s: float = Field(default=3600, gt=0, exclude=True)
+    """Seconds until one request counts as lost; the first ones wait for the model to load (tuning)."""
 
     @field_validator("engine_args")
     @classmethod
@@ -76,58 +114,75 @@ class Config(ModelConfig):
 
 
 def connect(config: ModelConfig) -> Backend:
-    """Start the engine (minutes for a large model). UsageError if vLLM is missing or refuses the settings."""
+    """An engine that starts with its first request. UsageError if vLLM or the adapter is missing."""
     assert isinstance(config, Config)
-    # vLLM reports its use to its makers unless told not to; mathsynth has no telemetry.
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import vllm  # noqa: F401
     except ImportError as error:
         raise UsageError(f"the vllm backend needs vLLM ({error}); run: pip install 'mathsynth[vllm]'") from None
-    return VllmEngine(config)
+    return VllmEngine(config, engine_settings(config))
+
+
+def engine_settings(config: Config) -> dict[str, Any]:
+    """The fields of vLLM's AsyncEngineArgs. UsageError if the LoRA adapter can't be read."""
+    chosen = {
+        "model": config.weights or config.model,
+        "tensor_parallel_size": config.tensor_parallel_size,
+        "data_parallel_size": config.data_parallel_size,
+        "dtype": config.dtype,
+        "enforce_eager": config.enforce_eager,
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+        "shutdown_timeout": DRAIN_S,
+    }
+    for name in ("quantization", "max_model_len", "gpu_memory_utilization"):
+        if (value := getattr(config, name)) is not None:
+            chosen[name] = value
+    if config.lora is not None:
+        chosen |= {"enable_lora": True, "max_lora_rank": _lora_rank(Path(config.lora))}
+    return chosen | config.engine_args
+
+
+def _lora_rank(adapter: Path) -> int:
+    """The least rank that vLLM must make room for; its own default refuses adapters above 16."""
+    try:
+        rank = int(json.loads((adapter / "adapter_config.json").read_bytes())["r"])
+        return next(known for known in LORA_RANKS if known >= rank)
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        raise UsageError(f"{adapter}: not a LoRA adapter that vLLM takes ({_line(error)})") from None
 
 
 class VllmEngine:
     """One engine, fed by all requests of this process."""
 
-    def __init__(self, config: Config) -> None:
-        from vllm.engine.arg_utils import AsyncEngineArgs
-        from vllm.lora.request import LoRARequest
-        from vllm.v1.engine.async_llm import AsyncLLM
-
-        self._config = config
-        chosen = {
-            "model": config.weights or config.model,
-            "tensor_parallel_size": config.tensor_parallel_size,
-            "data_parallel_size": config.data_parallel_size,
-            "dtype": config.dtype,
-            "enforce_eager": config.enforce_eager,
-            "enable_prefix_caching": True,
-            "disable_log_stats": True,
-            "enable_lora": config.lora is not None,
-            **{
-                name: value
-                for name in ("quantization", "max_model_len", "gpu_memory_utilization")
-                if (value := getattr(config, name)) is not None
-            },
-        }
-        try:
-            self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**chosen | config.engine_args))
-        except (TypeError, ValueError, OSError, RuntimeError) as error:
-            raise UsageError(f"vLLM does not start with {chosen['model']}: {_line(error)}") from None
-        self._lora: LoRARequest | None = LoRARequest("adapter", 1, config.lora) if config.lora else None
+    def __init__(self, config: Config, settings: dict[str, Any]) -> None:
+        self._config, self._settings = config, settings
+        self._loading: Future[AsyncLLM] = Future()
+        self._starting: asyncio.Task[AsyncLLM] | None = None
+        self._engine: AsyncLLM | None = None
+        self._lora: LoRARequest | None = None
+        self._guard: Guard | None = None
         self._numbers = itertools.count()
+        self._tokens = lru_cache(PROMPTS_KEPT)(self._encode)
 
     async def complete(self, request: Request) -> Reply:
-        """One reply. Cancelling takes the request out of the engine."""
+        """One reply. Cancelling takes the request out of the engine. UsageError if vLLM does not start."""
+        engine = self._engine or await self._start()
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        prompt = self._prompt(request.messages, request.sampling.extra_body.get("chat_template_kwargs") or {})
+        template = request.sampling.extra_body.get("chat_template_kwargs") or {}
+        prompt = self._tokens(tuple((m["role"], m["content"]) for m in request.messages), json.dumps(template))
         last: RequestOutput | None = None
         try:
-            parameters = self._parameters(request)
-            async for output in self._engine.generate(
-                {"prompt_token_ids": prompt}, parameters, f"mathsynth-{next(self._numbers)}", lora_request=self._lora
+            async for output in engine.generate(
+                # The form that vLLM's own renderer gives: any other is prepared once more, in another thread.
+                {"type": "token", "prompt_token_ids": list(prompt)},
+                self._parameters(request),
+                f"mathsynth-{next(self._numbers)}",
+                lora_request=self._lora,
             ):
                 last = output
         except EngineDeadError:
@@ -157,25 +212,77 @@ class VllmEngine:
             self._config.model_copy(update={"max_tokens": 4}),
         )
         await self.complete(tiny)
+        assert self._engine is not None
         limit = self._engine.model_config.max_model_len
         return f"{self._config.model} by vLLM in this process, context {limit:,}, n supported"
 
     async def aclose(self) -> None:
-        """Stop the engine's processes and free the GPUs."""
-        await asyncio.get_running_loop().run_in_executor(None, self._engine.shutdown)
+        """Stop the engine's processes and free the GPUs; one that is still starting is killed."""
+        if self._guard is None:
+            return
+        while not self._loading.done():
+            self._guard.kill()
+            await asyncio.sleep(TICK_S)
+        if self._loading.exception() is None:
+            await asyncio.get_running_loop().run_in_executor(None, self._loading.result().shutdown)
+        self._guard.close()
 
-    def _prompt(self, messages: tuple[Message, ...], options: dict[str, Any]) -> list[int]:
-        """The conversation as tokens, through the model's own chat template."""
+    async def _start(self) -> AsyncLLM:
+        if self._starting is None:
+            self._guard = Guard()
+            threading.Thread(target=self._load, name="vllm-start", daemon=True).start()
+            self._starting = asyncio.get_running_loop().create_task(self._started(self._guard))
+        return await asyncio.shield(self._starting)
+
+    async def _started(self, guard: Guard) -> AsyncLLM:
+        loaded = asyncio.wrap_future(self._loading)
+        while not loaded.done():
+            guard.watch()
+            await asyncio.wait({loaded}, timeout=TICK_S)
+        guard.watch()
+        self._engine = loaded.result()
+        return self._engine
+
+    def _load(self) -> None:
+        """Start the engine (minutes for a large model), in a thread: the event loop must hear of signals meanwhile."""
+        try:
+            self._loading.set_result(self._build())
+        except BaseException as error:  # noqa: BLE001
+            # A boundary: whatever it is, the requests that wait must hear of it.
+            self._loading.set_exception(error)
+
+    def _build(self) -> AsyncLLM:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.lora.request import LoRARequest
+        from vllm.usage.usage_lib import UsageContext
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        if self._config.lora:
+            self._lora = LoRARequest("adapter", 1, self._config.lora)
+        try:
+            # As the offline LLM class: in any other context vLLM batches 128 requests at most, on any GPU.
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**self._settings), usage_context=UsageContext.LLM_CLASS)
+        except MathsynthError:
+            raise
+        except (TypeError, ValueError, OSError, RuntimeError) as error:
+            raise UsageError(f"vLLM does not start with {self._settings['model']}: {_line(error)}") from None
+
+    def _encode(self, messages: tuple[tuple[str, str], ...], template: str) -> tuple[int, ...]:
+        """The conversation as tokens, through the model's own chat template; `template` is JSON with its options."""
+        assert self._engine is not None
         tokenizer = self._engine.tokenizer
         if tokenizer is None:
             raise BackendError(f"{self._config.model} has no tokenizer", fatal=True)
+        turns: list[Message] = [{"role": role, "content": text} for role, text in messages]  # type: ignore[typeddict-item]
         try:
             # As text first: what `tokenize=True` returns differs between versions of transformers.
-            text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True, **options)
+            text = tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, **json.loads(template)
+            )
         except Exception as error:  # noqa: BLE001
             # A boundary: a template is a program of the model's makers and raises what it likes.
             raise BackendError(f"{self._config.model}: its chat template fails ({_line(error)})", fatal=True) from None
-        return list(tokenizer.encode(text, add_special_tokens=False))
+        return tuple(tokenizer.encode(text, add_special_tokens=False))
 
     def _parameters(self, request: Request) -> SamplingParams:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
@@ -192,6 +299,82 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
             **further,
         )
+
+
+class Guard:
+    """Kills the engine's processes if this one dies without closing it: vLLM leaves them running, GPU memory and all.
+
+    A small process that is told their ids and holds the other end of a pipe, which closes when this process ends.
+    """
+
+    CODE = """
+import os, signal, sys
+from pathlib import Path
+
+def processes():  # id -> (parent, ticks from boot to start: with the id it names a process for good)
+    found = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = place.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        found[int(place.parent.name)] = int(fields[1]), fields[19]
+    return found
+
+def kill():
+    there = processes()
+    doomed = [number for number, born in watched.items() if born and there.get(number, (0, 0))[1] == born]
+    for parent in doomed:
+        doomed += [number for number in there if there[number][0] == parent]
+    for number in doomed:
+        try:
+            os.kill(number, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+watched = {}
+for line in sys.stdin.buffer:
+    if line == b"done\\n":
+        sys.exit()
+    if line == b"kill\\n":
+        kill()
+    else:
+        watched[int(line)] = processes().get(int(line), (0, None))[1]
+kill()
+"""
+
+    def __init__(self) -> None:
+        self._known = {child.pid for child in multiprocessing.active_children()}
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", self.CODE], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def watch(self) -> None:
+        """Tell of the processes that were started here since."""
+        for child in multiprocessing.active_children():
+            if child.pid not in self._known:
+                self._known.add(child.pid)
+                self._tell(f"{child.pid}\n")
+
+    def kill(self) -> None:
+        """Kill what was started, and what that has started."""
+        self.watch()
+        self._tell("kill\n")
+
+    def close(self) -> None:
+        """The engine is gone: nothing is left to kill."""
+        self._tell("done\n")
+        self._process.communicate()
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            log.warning("the process that guards vLLM's is gone; if this one is killed, look for processes VLLM::*")
 
 
 def _line(error: Exception) -> str:
