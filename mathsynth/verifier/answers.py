@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mathsynth.verifier import letters, numerals
-from mathsynth.verifier.tokens import Unparsed
-from mathsynth.verifier.tree import Node
+from mathsynth.verifier.tokens import Token, Unparsed
+from mathsynth.verifier.tree import Node, is_scalar, num
 from mathsynth.verifier.units import Unit, parse_unit
 
 if TYPE_CHECKING:
@@ -132,10 +133,10 @@ def named(p: Grammar) -> Node | None:
 def side(p: Grammar) -> Node:
     """One side of a relation: sets and their unions, a ratio, a quantity."""
     left = setlike(p)
-    while p.at("cup", "cap", "setminus"):
+    while p.at("cup", "cap", "setminus") or (p.at("-") and left[0] in ("space", "set", "cup", "cap", "minus")):
         op = p.next().value
         right = setlike(p)
-        left = ("minus" if op == "setminus" else op, left, right)
+        left = ("minus" if op in ("setminus", "-") else op, left, right)
     if (p.at(":") and not p.in_braces) or _says_to(p):
         items = [left]
         while p.at(":") or _says_to(p):
@@ -224,6 +225,7 @@ def read_money(p: Grammar) -> Unit | None:
 
 def quantity(p: Grammar, node: Node, money: Unit | None) -> Node:
     """The number with the percent sign or unit that follows it."""
+    node = scaled(p, node)
     if money is not None:
         node = ("qty", node, money)
     token = p.peek()
@@ -244,7 +246,7 @@ def quantity(p: Grammar, node: Node, money: Unit | None) -> Node:
     ):
         return node
     if (token.kind == "op" and token.value == "%") or (
-        token.kind == "word" and token.value.lower() in ("percent", "percents")
+        token.kind == "word" and token.value.lower() in ("percent", "percents", "percentage")
     ):
         p.i += 1
         if p.at("%"):
@@ -267,7 +269,43 @@ def quantity(p: Grammar, node: Node, money: Unit | None) -> Node:
         return node if not unit.dims or unit.dims[0][0] in ("angle",) else ("qty", node[1], unit)
     if node[0] == "qty":
         return node if unit.dims == node[2].dims or unit.label else ("qty", node[1], unit)
-    return ("qty", node, unit)
+    return compound(p, ("qty", node, unit))
+
+
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+
+
+def scaled(p: Grammar, node: Node) -> Node:
+    """`1.5 million` as a product."""
+    token = p.peek()
+    if token is None or token.kind not in ("text", "word") or not is_scalar(node):
+        return node
+    words = token.value.split()
+    if not words or words[0].lower() not in _SCALES:
+        return node
+    if len(words) > 1:
+        p.found[p.i : p.i + 1] = [Token("text", words[0], True), Token("text", " ".join(words[1:]), True)]
+    p.i += 1
+    return ("mul", (node, num(10 ** _SCALES[words[0].lower()])))
+
+
+def compound(p: Grammar, node: Node) -> Node:
+    """`2 hours 15 minutes`, `5 feet and 6 inches`: one quantity, in the base unit."""
+    at = p.i
+    read_join(p)
+    token = p.peek()
+    if not node[2].dims or token is None or token.kind != "num":
+        p.i = at
+        return node
+    value = numerals.number(p)
+    words = unit_words(p)
+    unit = parse_unit(words[0]) if words else None
+    if words is None or unit is None or unit.dims != node[2].dims or not unit.size < node[2].size:
+        p.i = at
+        return node
+    p.i += words[1]
+    total = ("add", (("mul", (num(node[2].size), node[1])), ("mul", (num(unit.size), value))))
+    return ("qty", total, Unit(Fraction(1), unit.dims))
 
 
 def unit_words(p: Grammar) -> tuple[str, int] | None:
@@ -290,6 +328,8 @@ def unit_words(p: Grammar) -> tuple[str, int] | None:
             if count == 0 and token.kind == "let" and not (token.spaced and value in "mgshLl"):
                 return None
             parts.append((" " if token.spaced or token.kind == "text" else "") + value)
+        elif token.kind == "num" and count and (token.spaced or p.found[p.i + count - 1].kind == "text"):
+            break
         elif (
             (token.kind == "num" and count)
             or (token.kind == "op" and value in "^/*-()%{}.")

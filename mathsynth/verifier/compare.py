@@ -24,7 +24,7 @@ class Comparison:
         """Compare two whole answers."""
         if a == b:
             return Finding(True, "identical", "the same answer")
-        a, b = relations.before_approximation(a), relations.before_approximation(b)
+        a, b = (_family(relations.before_approximation(x)) for x in (a, b))
         found = relations.as_sets(self, a, b)
         if found is not None:
             return found
@@ -269,6 +269,17 @@ class Comparison:
             return self.scalar(x[0], y[0]).equal
 
         return matched([[same(x, y) for y in b[1]] for x in a[1]], "cases")
+
+
+def _family(node: Node) -> Node:
+    """`k pi, k in Z`: the letter that runs through the whole numbers is one and the same in both answers."""
+    if node[0] != "list" or len(node[1]) < 2 or node[1][-1][0] != "rel" or node[1][-1][2] != ("in",):
+        return node
+    runner, numbers = node[1][-1][1]
+    if runner[0] != "sym" or numbers[0] != "space" or numbers[1][:1] not in "ZN":
+        return node
+    renamed = tuple(substitute(item, runner[1], ("sym", "#")) for item in node[1])
+    return (node[0], renamed, node[2])
 
 
 def _lone_letter(name: str) -> bool:

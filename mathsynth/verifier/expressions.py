@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mathsynth.verifier.exact import Algebra
-from mathsynth.verifier.numeric import Hard, Library, Pole, digits, evaluate, floats
+from mathsynth.verifier.libraries import Hard, Library, Pole, digits, floats
+from mathsynth.verifier.numeric import evaluate
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.polynomials import ONE, Poly, TooBig, Undefined, Value, decisive, rational
 from mathsynth.verifier.sampling import points, sample, whole_variables
@@ -177,7 +178,7 @@ def _sampled(a: Node, b: Node, slow: bool) -> Finding:
         return Finding(False, "numbers", "another value" if not names else "another value at a point")
     if not slow:
         raise NeedSlow("digits")
-    loose = any(p[0] == "int" or (p[0] == "sum" and p[3] == ("const", "inf")) for t in (a, b) for p in walk(t))
+    loose = any(p[0] in ("int", "lim") or (p[0] == "sum" and p[3] == ("const", "inf")) for t in (a, b) for p in walk(t))
     places, tolerance = (25, 1e-12) if loose else (60, 1e-40)
     wanted = 8 if names else 1
     fine = sample(a, b, digits(places), wanted=wanted, tolerance=tolerance)
@@ -234,16 +235,15 @@ def proportional(a: Node, b: Node, policy: Policy, slow: bool, *, positive: bool
             return cleared
     except (TooBig, Undefined, OverflowError, ValueError, RecursionError):
         pass
-    quotient: Node = ("div", a, b)
     try:
-        rough = _ratio(quotient, names, floats(), 1e-6)
+        rough = _ratio(a, b, names, floats(), 1e-6)
     except (OverflowError, ValueError, ZeroDivisionError, RecursionError):
         rough = None
     if rough is not None and rough[0] is False:
         return Finding(False, "equation", "no multiple of the other")
     if not slow:
         raise NeedSlow("equation")
-    fine = _ratio(quotient, names, digits(60), 1e-40)
+    fine = _ratio(a, b, names, digits(60), 1e-40)
     if fine is None:
         return Finding(None, "equation", "too few points to compare")
     if fine[0] and positive and fine[1] < 0:
@@ -288,21 +288,24 @@ def _cleared(a: Value, b: Value) -> Finding | None:
     return Finding(True, "equation", "multiples of each other after clearing denominators")
 
 
-def _ratio(quotient: Node, names: set[str], lib: Library, tolerance: float) -> tuple[bool, float] | None:
-    """(whether the quotient is constant, its sign) at points; None if too few exist."""
+def _ratio(a: Node, b: Node, names: set[str], lib: Library, tolerance: float) -> tuple[bool, float] | None:
+    """(whether a/b is constant and not zero, its sign) at points; None if too few exist."""
     first = None
     seen = 0
-    whole = whole_variables(quotient) & names
+    whole = (whole_variables(a) | whole_variables(b)) & names
     for at in points(sorted(names), whole, 40, []):
         try:
-            value = evaluate(quotient, at, lib)
+            top, bottom = evaluate(a, at, lib), evaluate(b, at, lib)
         except (Hard, Pole, OverflowError, ValueError, ZeroDivisionError):
             continue
+        if top == 0 and bottom == 0:
+            continue
+        if top == 0 or bottom == 0:
+            return False, 0.0
+        value = top / bottom
         if abs(value.imag) > 1e-12 * abs(value):
             continue
         if first is None:
-            if abs(value) == 0:
-                return False, 0.0
             first = value
         elif abs(value - first) > tolerance * abs(first):
             return False, 0.0

@@ -38,7 +38,8 @@ _END = re.compile(
 )
 _THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning)>|<\|end_of_thought\|>|<channel\|>", re.I)
 _THINK = re.compile(r"<(?:think|thinking|thought|reasoning)>|<\|begin_of_thought\|>", re.I)
-_TAG = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.S | re.I)
+_TAG = re.compile(r"(?:<answer>|\[ANSWER\])(.*?)(?:</answer>|\[/ANSWER\]|\Z)", re.S | re.I)
+_MARKS = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's calculator marks
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.S)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s*(\{|[^\s{}\\$]|\\[A-Za-z]+)?")
 _PLACEHOLDER = re.compile(
@@ -56,10 +57,21 @@ _HASHES = re.compile(r"^[ \t]{0,20}#{4}[ \t]{0,20}(\S[^\n]{0,2000})$", re.M)
 _CUE = re.compile(
     r"(?:final\s+|correct\s+|best\s+|right\s+)?\b(?:answer|option|choice)s?\b[^\n.:=]{0,60}?"
     r"(?:\bis\b|\bare\b|\bequals\b|\bwould be\b|\bwill be\b|:|=)\s*[:：]?|"
-    r"(?:最终|最后|正确)?(?:答案|答)(?:是|为|选|应为|应选|应该是)?\s*[:：]?|故选|应选|选择?\s*[:：]|\bresult\s+is\b\s*:?",
+    r"(?:最终|最后|正确)?(?:答案|答)(?:是|为|选|应为|应选|应该是)?\s*[:：]?|故选|应选|选择?\s*[:：]|\bresult\s*(?:is\b|:|=)\s*:?"
+    r"|\bans\b\.?\s*[:=]|^[#*\s]{1,9}(?:final\s+)?answer\s*[#*:]*\s*\n|^final\s+answer\s*\n",
+    re.I | re.M,
+)
+_NEGATED = re.compile(
+    r"\s*(?:not|n't|neither|unknown|unclear|one of (?!\\boxed)|correct|right|wrong|below|above|as follows|clear)\b"
+    r"|\s*不是",
     re.I,
 )
-_NEGATED = re.compile(r"\s*(?:not|n't|neither|unknown|unclear|one of (?!\\boxed))\b|\s*不是", re.I)
+_CONDITIONAL = re.compile(r"\b(?:if|whether|that|once|when|hope)\s+(?:the|this|my|your)?\s*$", re.I)
+_LEAD_IN = re.compile(
+    r"(?:(?:so|thus|hence|therefore|then|finally|simply|just|also|indeed|both|we\s+(?:get|have|find|obtain)|∴)\b[,:]?|∴|⇒)\s*",
+    re.I,
+)
+_ENDS = re.compile(r"\b(?:so|thus|hence|therefore|consequently|altogether|in total|in all)\b|∴", re.I)
 _NUMBER = re.compile(r"[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|\d)(?:\s*/\s*\d+(?:\.\d+)?)?\s*%?|[-−]?\d+")
 _COPULA = re.compile(
     r"\b(?:is|are|was|were|equals?|becomes?|gives?|get|obtain|be|=>)\b\s*:?\s*|[是为即]|等于|(?<![<>!=\\])=(?!=)"
@@ -103,7 +115,7 @@ def read_answer(response: str) -> Extracted | Missing:
     found, cut = _boxed(text)
     if found:
         return found
-    prose = _CODE.sub("\n", text).replace("</answer>", "").rstrip()
+    prose = _MARKS.sub("", _CODE.sub("\n", text)).replace("</answer>", "").rstrip()
     cut = cut or _is_cut(prose)
     if not cut or _HASHES.search(prose):
         for reader in (_hashes, _phrase, _whole, _conclusion):
@@ -221,7 +233,12 @@ def _plain(text: str, how: How, rule: str) -> Extracted | None:
 def _phrase(text: str) -> Extracted | None:
     for cue in reversed(list(_CUE.finditer(text))[-50:]):
         rest = text[cue.end() : cue.end() + 4000]
-        rest = re.sub(r"^[\s*:：_]+", "", rest) if not rest.lstrip(" :：").startswith("**") else rest.lstrip(" :：\n")
+        rest = rest.lstrip(" :：\n")
+        if rest.startswith("**") and text.count("**", text.rfind("\n", 0, cue.end() - 1) + 1, cue.end()) % 2:
+            rest = rest[2:]  # it closes the bold mark around the cue itself
+        rest = rest.lstrip(" :：_\n")
+        if _CONDITIONAL.search(text[max(0, cue.start() - 20) : cue.start()]):
+            continue
         if not rest.strip() or _NEGATED.match(rest):
             continue
         if answer := _first_value(rest):
@@ -279,19 +296,24 @@ def _narrow(sentence: str) -> str | None:
         return _inner(math)
     words = re.findall(r"[A-Za-z]{2,}|[\u4e00-\u9fff]", masked)
     copulas = [m for m in _COPULA.finditer(masked) if m[0].strip(" :") != "="]
+    if re.search(r"[\u4e00-\u9fff]{2}", masked) and not copulas and len(numbers := _NUMBER.findall(masked)) == 1:
+        return str(numbers[0])
     if copulas and words:
         rest = sentence[copulas[-1].end() :].strip()
         if not rest or re.match(r"not\b", rest):
             return None
         if (math := _MATH.match(rest)) is not None:
             return _maths_list(rest, math)
-        return rest.strip("*").strip()
-    return sentence.strip().strip("*").strip() or None
+        return _LEAD_IN.sub("", rest.strip("*").strip(), count=1) if _LEAD_IN.match(rest) else rest.strip("*").strip()
+    bare = sentence.strip().strip("*").strip()
+    return (bare[match.end() :] if (match := _LEAD_IN.match(bare)) else bare) or None
 
 
 def _whole(text: str) -> Extracted | None:
     """A response that is nothing but one short expression."""
     body = text.strip()
+    if match := _LEAD_IN.match(body):
+        body = body[match.end() :]
     words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", body))
     if len(body) > 400 or "\n" in body or len(words) > 2 or body.endswith(":") or re.fullmatch(r"\\[a-z]+", body):
         return None
@@ -323,13 +345,18 @@ def _conclusion(text: str) -> Extracted | None:
             return _plain(value, "last line", "formula at the end of the last sentence")
         return None
     copulas = list(_COPULA.finditer(masked))
+    if spoken := [m for m in copulas if m[0].strip(" :") != "="]:
+        copulas = spoken  # of "the roots are x = 2 and x = 3" all that comes after "are"
     if copulas:
         value = last[copulas[-1].end() :].strip(" .*")
-        if value and len(value) < 60 and re.match(r"[-−+$€£¥(\[{\\\d.√π]", value):
+        if value and len(value) < 60 and re.match(r"[-−+$€£¥(\[{\\\d.√π]|[A-Za-z]\w?\s*=", value):
             return _plain(value, "last line", "value at the end of the last sentence")
     if re.search(r"[\u4e00-\u9fff]", last):
         numbers = _NUMBER.findall(last)
         return _plain(numbers[-1], "last line", "number in the last clause") if len(numbers) == 1 else None
+    numbers = _NUMBER.findall(last)
+    if len(numbers) == 1 and _ENDS.search(last):
+        return _plain(numbers[0], "last line", "the only number of a concluding sentence")
     return None
 
 

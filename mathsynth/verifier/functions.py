@@ -65,6 +65,9 @@ def function(p: Grammar, name: str) -> Node:
             raise Unparsed(f"{name}^-1")
         inverse = {"sinh": "arsinh", "cosh": "arcosh", "tanh": "artanh"}.get(name, f"arc{name}")
         return ("call", inverse, args)
+    if name == "cis":
+        turned: Node = ("add", (("call", "cos", args), ("mul", (I, ("call", "sin", args)))))
+        return turned if power is None else ("pow", turned, power)
     call: Node = ("call", name, args)
     return call if power is None else ("pow", call, power)
 
@@ -164,6 +167,17 @@ def integral(p: Grammar) -> Node:
     p.i = end + 1
     var = letters.symbol(p)
     return ("int", var[1], low, high, body)
+
+
+def limit_of(p: Grammar) -> Node:
+    """\\lim_{x \\to a} body, from both sides."""
+    p.expect("_")
+    p.expect("{")
+    var = letters.symbol(p)
+    p.expect("to")
+    point = p.sum()
+    p.expect("}")
+    return ("lim", var[1], point, None, p.product())
 
 
 def limit(p: Grammar) -> Node:

@@ -263,8 +263,13 @@ class Grammar:
             self.expect(value)
             return ("call", "abs", (inner,))
         if value == "frac":
-            top = self.argument()
-            return ("div", top, self.argument())
+            top, bottom = self.argument(), self.argument()
+            if bottom[0] == "mul" and bottom[1][0] == ("sym", "d") and len(bottom[1]) == 2:
+                if top == ("sym", "d"):
+                    raise Unparsed("a derivative")
+                if top[0] == "mul" and top[1][0] == ("sym", "d") and len(top[1]) == 2 and top[1][1][0] == "sym":
+                    return ("sym", f"d{top[1][1][1]}/d{bottom[1][1][1]}")
+            return ("div", top, bottom)
         if value == "binom":
             top = self.argument()
             return ("call", "binom", (top, self.argument()))
@@ -284,6 +289,8 @@ class Grammar:
             return I
         if value in ("sum", "prod"):
             return functions.series(self, value)
+        if value == "lim":
+            return functions.limit_of(self)
         if value == "int":
             return functions.integral(self)
         if value in FUNCTIONS:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mathsynth.verifier.tokens import Token, Unparsed
-from mathsynth.verifier.tree import E, I, Node, num
+from mathsynth.verifier.tree import E, I, Node, num, walk
 from mathsynth.verifier.units import known_unit
 from mathsynth.verifier.vocabulary import CALLED, FUNCTIONS, GREEK, PLAIN, RENAMED, known_word
 
@@ -181,6 +181,15 @@ def decorated(p: Grammar, mark: str) -> Node:
         while p.at("_", "'"):
             name += p.next().value + (raw_argument(p) if p.found[p.i - 1].value == "_" else "")
         return ("sym", f"{mark} {name}")
+    if mark in ("overline", "bar") and p.at("{"):
+        at = p.i
+        try:
+            inner = p.group()
+        except Unparsed:
+            inner = None
+        if inner is not None and any(part == I for part in walk(inner)):
+            return ("call", "conj", (inner,))
+        p.i = at
     return ("sym", f"{mark} {raw_argument(p)}")
 
 

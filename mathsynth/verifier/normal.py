@@ -266,8 +266,14 @@ def clean(text: str) -> str:
         text = _GROUP_COMMA.sub("", text)
         text = _SPACING.sub(" ", text)
         text = _ESCAPED_SPACE.sub(" ", text)
+    text = _TIMES.sub(r"\\times ", text) if "x" in text or "X" in text else text
+    text = text.replace("per cent", "percent") if "per cent" in text else text
     text = _MARKS.sub("", text) if "*" in text or "`" in text or "__" in text else text
     return unwrap(_undollar(text))
+
+
+# `3 x 10^8`: the letter between a number and a power of ten is a multiplication sign
+_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
 
 
 def _undollar(text: str) -> str:

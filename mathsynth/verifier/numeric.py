@@ -1,162 +1,16 @@
-"""Values of trees at points: machine numbers to refute, 50 digits of mpmath to confirm. Evidence, never a proof.
+"""Values of trees at points. Evidence, never a proof.
 
-Two expressions with variables are compared at fixed rational points of both signs. Points where a side is not real
-are skipped unless an imaginary unit is written; a root of odd order of a negative number is the real one. Powers,
-factorials and sums beyond bounds raise `Hard`. mpmath is imported only by `digits()`, in the worker.
+A root of odd order of a negative number is the real one. Powers, factorials and sums beyond bounds raise `Hard`.
 """
 
 from __future__ import annotations
 
-import cmath
 import math
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
+from mathsynth.verifier.libraries import Hard, Library, Pole
 from mathsynth.verifier.tree import Node, indexed_by
-
-
-class Hard(Exception):
-    """Not computable within the bounds; says which."""
-
-
-class Pole(Exception):
-    """No finite value at this point."""
-
-
-class Library(NamedTuple):
-    """Where numbers come from. `noise`: a result this small against its terms has lost its digits.
-
-    `rough`: machine numbers, which only refute. `left`: how many steps may still be made, as a list of one.
-    """
-
-    number: Callable[[Fraction], Any]
-    functions: dict[str, Callable[..., Any]]
-    constants: dict[str, Any]
-    power: Callable[[Any, Any], Any]
-    noise: float
-    quad: Callable[..., Any] | None
-    nsum: Callable[..., Any] | None
-    rough: bool
-    left: list[int]
-
-
-_FLOAT_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "sin": cmath.sin,
-    "cos": cmath.cos,
-    "tan": cmath.tan,
-    "cot": lambda z: 1 / cmath.tan(z),
-    "sec": lambda z: 1 / cmath.cos(z),
-    "csc": lambda z: 1 / cmath.sin(z),
-    "arcsin": cmath.asin,
-    "arccos": cmath.acos,
-    "arctan": cmath.atan,
-    "sinh": cmath.sinh,
-    "cosh": cmath.cosh,
-    "tanh": cmath.tanh,
-    "coth": lambda z: 1 / cmath.tanh(z),
-    "arsinh": cmath.asinh,
-    "arcosh": cmath.acosh,
-    "artanh": cmath.atanh,
-    "ln": cmath.log,
-    "log": lambda z, b: cmath.log(z) / cmath.log(b),
-    "abs": lambda z: complex(abs(z)),
-    "Re": lambda z: complex(z.real),
-    "Im": lambda z: complex(z.imag),
-    "conj": lambda z: z.conjugate(),
-    "arg": lambda z: complex(cmath.phase(z)),
-    "sgn": lambda z: complex((z.real > 0) - (z.real < 0)),
-}
-
-
-def _float_power(base: complex, exponent: complex) -> complex:
-    if base == 0:
-        if exponent.real > 0:
-            return 0j
-        raise Pole("0 to a power")
-    if abs(exponent * cmath.log(base)) > 600:
-        raise Hard("power")
-    return base**exponent
-
-
-def floats(steps: int = 20_000) -> Library:
-    """Machine numbers, for at most so many steps."""
-    constants = {"pi": complex(math.pi), "e": complex(math.e), "i": 1j}
-    return Library(complex, _FLOAT_FUNCTIONS, constants, _float_power, 1e-7, None, None, True, [steps])
-
-
-def digits(places: int = 50, steps: int = 20_000_000) -> Library:
-    """mpmath at so many decimal places."""
-    import mpmath
-
-    mp = mpmath.mp.clone() if hasattr(mpmath.mp, "clone") else mpmath.mp
-    mp.dps = places
-
-    def power(base: Any, exponent: Any) -> Any:
-        if base == 0:
-            if mp.re(exponent) > 0:
-                return mp.mpf(0)
-            raise Pole("0 to a power")
-        if abs(exponent) * (1 + abs(mp.ln(abs(base))) if abs(base) != 1 else 1) > 1e12:
-            raise Hard("power")
-        return mp.power(base, exponent)
-
-    functions = {
-        name: getattr(mp, own)
-        for name, own in (
-            ("sin", "sin"),
-            ("cos", "cos"),
-            ("tan", "tan"),
-            ("cot", "cot"),
-            ("sec", "sec"),
-            ("csc", "csc"),
-            ("arcsin", "asin"),
-            ("arccos", "acos"),
-            ("arctan", "atan"),
-            ("arccot", "acot"),
-            ("sinh", "sinh"),
-            ("cosh", "cosh"),
-            ("tanh", "tanh"),
-            ("coth", "coth"),
-            ("arsinh", "asinh"),
-            ("arcosh", "acosh"),
-            ("artanh", "atanh"),
-            ("ln", "ln"),
-            ("Re", "re"),
-            ("Im", "im"),
-            ("conj", "conj"),
-            ("arg", "arg"),
-        )
-    }
-    functions |= {
-        "log": lambda z, b: mp.ln(z) / mp.ln(b),
-        "abs": lambda z: mp.mpf(abs(z)),
-        "sgn": lambda z: mp.sign(mp.re(z)),
-        "fact": lambda z: _guarded(abs(z) < 1e12, mp.factorial, z),
-        "binom": lambda n, k: _guarded(abs(n) < 1e12, mp.binomial, n, k),
-        "gamma": mp.gamma,
-    }
-    constants = {"pi": mp.pi + 0, "e": mp.e + 0, "i": mp.mpc(0, 1)}
-
-    def to_number(q: Fraction) -> Any:
-        return mp.mpf(q.numerator) / q.denominator
-
-    def add_up(term: Callable[[Any], Any], ends: list[Any]) -> Any:
-        """An infinite sum, if two precisions agree on it; the extrapolation has no error bound of its own."""
-        fine = mp.nsum(term, ends)
-        with mp.workdps(places - 8):
-            coarse = mp.nsum(term, ends)
-        if abs(fine - coarse) > 1e-12 * (1 + abs(fine)):
-            raise Hard("infinite series")
-        return fine
-
-    return Library(to_number, functions, constants, power, 10.0 ** (-places // 2), mp.quad, add_up, False, [steps])
-
-
-def _guarded(ok: bool, function: Callable[..., Any], *args: Any) -> Any:
-    if not ok:
-        raise Hard("factorial")
-    return function(*args)
 
 
 def evaluate(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
@@ -208,6 +62,8 @@ def evaluate(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
         return _series(node, at, lib)
     if kind == "int":
         return _integral(node, at, lib)
+    if kind == "lim":
+        return _limit(node, at, lib)
     if kind == "cases":
         for value, condition in node[1]:
             if holds(condition, at, lib):
@@ -350,14 +206,27 @@ def _integral(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     ends = [_end(low, at, lib), _end(high, at, lib)]
 
     def inside(x: Any) -> Any:
-        man, exp = x.man_exp
-        value = Fraction(man) * Fraction(2) ** exp if abs(exp) < 5000 else Fraction(0)
-        return evaluate(body, {**at, var: value}, lib)
+        return evaluate(body, {**at, var: _fraction(x)}, lib)
 
     value, error = quad(inside, ends, error=True)
     if abs(error) > 1e-14 * (1 + abs(value)):
         raise Hard("integral")
     return value
+
+
+def _fraction(x: Any) -> Fraction:
+    """An mpmath number as it is."""
+    man, exp = x.man_exp
+    return Fraction(int(man)) * Fraction(2) ** int(exp) if abs(exp) < 5000 else Fraction(0)
+
+
+def _limit(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    if lib.limit is None:
+        raise Hard("limit")
+    approach = lib.limit
+    _, var, point, _, body = node
+    lib = lib._replace(noise=0.0)
+    return approach(lambda x: evaluate(body, {**at, var: _fraction(x + 0)}, lib), _end(point, at, lib))
 
 
 def _end(node: Node, at: dict[str, Fraction], lib: Library) -> Any:

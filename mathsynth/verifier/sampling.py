@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from mathsynth.verifier.numeric import Hard, Library, Pole, evaluate
+from mathsynth.verifier.libraries import Hard, Library, Pole
+from mathsynth.verifier.numeric import evaluate
 from mathsynth.verifier.tree import Node, symbols, walk
 
 

@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from mathsynth.verifier.exact import Algebra
-from mathsynth.verifier.numeric import Hard, Pole, evaluate, floats
+from mathsynth.verifier.libraries import Hard, Pole, floats
+from mathsynth.verifier.numeric import evaluate
 from mathsynth.verifier.polynomials import ONE, TooBig, Undefined, rational
 from mathsynth.verifier.tree import INF, Node, is_scalar, num, symbols
 

@@ -21,7 +21,8 @@ class Token(NamedTuple):
 _TEXT = {"text", "textbf", "textit", "textrm", "textnormal", "mbox", "textup", "textsf", "texttt", "hbox", "emph"}
 _ROMAN = {"mathrm", "mathbf", "operatorname", "mathit", "mathsf", "boldsymbol", "bm", "mathcal", "mathscr", "mathfrak"}
 _ALIAS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "leq": "le", "geq": "ge", "neq": "ne", "leqslant": "le",
+    "dfrac": "frac", "tfrac": "frac", "sfrac": "frac", "nicefrac": "frac", "rightarrow": "to",
+    "cfrac": "frac", "leq": "le", "geq": "ge", "neq": "ne", "leqslant": "le",
     "geqslant": "ge", "lt": "<", "gt": ">", "varnothing": "emptyset", "dbinom": "binom", "tbinom": "binom",
     "lbrace": "{", "rbrace": "}", "lvert": "|", "rvert": "|", "vert": "|", "mid": "mid", "lVert": "||",
     "rVert": "||", "ast": "*", "land": "and", "lor": "or", "wedge": "and", "vee": "or", "lbrack": "[",
@@ -138,6 +139,9 @@ def _styled(out: list[Token], roman: bool, content: str, spaced: bool) -> None:
         out.append(Token("roman", word, spaced))
     elif re.fullmatch(r"[\d.,/%:;()+\-= ]+", word) or (roman and re.search(r"[\\^_{]", word)):
         first, *rest = tokens(word)
+        out.extend([Token(first.kind, first.value, spaced), *rest])
+    elif re.match(r"-?\d|[$€£]\s?\d", word):
+        first, *rest = tokens(word)  # \\text{5 cm}
         out.extend([Token(first.kind, first.value, spaced), *rest])
     elif roman and word.isalpha() and word.isascii():
         out.append(Token("word" if word.isalpha() else "text", word, spaced))

@@ -23,7 +23,24 @@ E: Node = ("const", "e")
 I: Node = ("const", "i")  # noqa: E741
 INF: Node = ("const", "inf")
 SCALARS = frozenset(
-    ("num", "sym", "const", "add", "mul", "div", "pow", "neg", "pm", "call", "sum", "prod", "int", "deg", "cases")
+    (
+        "num",
+        "sym",
+        "const",
+        "add",
+        "mul",
+        "div",
+        "pow",
+        "neg",
+        "pm",
+        "call",
+        "sum",
+        "prod",
+        "int",
+        "lim",
+        "deg",
+        "cases",
+    )
 )
 
 
@@ -66,7 +83,7 @@ def symbols(node: Node) -> set[str]:
     found: set[str] = set()
     for child in children(node):
         found |= symbols(child)
-    if kind in ("sum", "prod", "int"):
+    if kind in ("sum", "prod", "int", "lim"):
         found.discard(node[1])
         for bound in node[2:4]:
             if bound is not None:

@@ -205,7 +205,7 @@ def parse_unit(text: str) -> Unit | None:
     if (
         not words
         or len(words) > 60
-        or re.search(r"\d|\b(?:or|and|but|if|when|unless|except|not|is|are|at|other)\b", words)
+        or re.search(r"\d|\b(?:or|and|but|if|when|unless|except|not|is|are|at|to|than|other)\b", words)
     ):
         return None
     words = re.sub(r"^(?:(?:of|the|a|an|different|distinct|possible|total|such)\s+)+", "", words)
@@ -233,7 +233,10 @@ def _known(raw: str) -> Unit | None:
         if part == "/":
             sign = -1
         elif part[0] == "^" or part.lstrip("(-")[:1].isdigit():
-            power = int(re.sub(r"[^\d-]", "", part)) if abs(len(part)) < 6 else 1
+            digits = re.sub(r"[^\d-]", "", part)
+            if not re.fullmatch(r"-?\d{1,2}", digits):
+                return None
+            power = int(digits)
             if last is None or abs(power) > 9:
                 return None
             unit = known_unit(last)

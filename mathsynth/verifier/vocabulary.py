@@ -46,7 +46,7 @@ FUNCTIONS = {
     "asin",
     "acos",
     "atan",
-    "deg",
+    "cis",
     "tr",
     "binom",
     "conj",

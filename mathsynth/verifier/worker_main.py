@@ -14,7 +14,7 @@ import signal
 import sys
 
 from mathsynth.verifier.judge import judge
-from mathsynth.verifier.numeric import digits
+from mathsynth.verifier.libraries import digits
 from mathsynth.verifier.policy import Policy
 
 
