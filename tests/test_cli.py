@@ -14,6 +14,7 @@ import yaml
 from command_line import asked, copy_run, ms, read_lines, rows, step, write_lines, write_project
 
 from mathsynth import __version__
+from mathsynth.methods import method_names
 from mathsynth.resources import folder
 
 ROOT = Path(__file__).parents[1]
@@ -140,6 +141,14 @@ def test_version_and_bare_command() -> None:
     done = ms()
     assert done.code == 2
     assert all(command in done.err for command in ("generate", "seed-expand", "recipe"))
+
+
+def test_the_help_of_a_stage_lists_its_keys_and_methods() -> None:
+    assert "max_trials  [16]\n    Samples of one problem at most." in ms("sample", "--help").out
+    text = ms("seed-expand", "--help").out
+    assert "keep_seeds  [True]\n    Whether the seeds go on" in text
+    assert "backward  max_per_seed [None]\n    Mask one number and ask for it" in text
+    assert all(f"\n  {name}  " in text for name in method_names())
 
 
 def test_a_closed_pipe_is_no_traceback() -> None:

@@ -5,7 +5,8 @@ A stage is a module with
 * `VERSION`, raised when its rows change for the same config;
 * `class Config(StageConfig)`, a sentence under each field;
 * `SCOPE`: `"shard"` if any part of the rows can be worked on alone, `"all"` if every row is needed at once;
-* `run(records, config, ctx)`, a generator of kept rows, `Dropped` and `Failed`, in the order of the input.
+* `run(records, config, ctx)`, a generator of kept rows, `Dropped` and `Failed`, in the order of the input;
+* if there is more to say than its keys, `more_help()`.
 
 It is found by its file name (`seed_expand.py` is the stage `seed-expand`) and imported when used.
 """
@@ -96,4 +97,5 @@ def stage_help(name: str, *, full: bool = False) -> str:
         return first
     stage = load_stage(name)
     keys = "\n".join(f"\b\n{key}  [{default}]\n  {text}\n" for key, default, text in keys_of(stage.Config))
-    return f"{first}\n\nKeys for --set:\n\n{keys}"
+    more = getattr(stage, "more_help", None)
+    return f"{first}\n\nKeys for --set:\n\n{keys}" + (f"\n{more()}" if more else "")

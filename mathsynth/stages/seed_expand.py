@@ -13,9 +13,9 @@ from pydantic import Field, SerializeAsAny, field_validator
 
 from mathsynth.context import Context
 from mathsynth.errors import UsageError
-from mathsynth.methods import MethodConfig, load_method
+from mathsynth.methods import MethodConfig, load_method, method_names
 from mathsynth.records import Outcoming, Problem, Record
-from mathsynth.settings import ConfigError, Place, validate
+from mathsynth.settings import ConfigError, Place, keys_of, validate
 from mathsynth.stages import StageConfig, only
 
 VERSION = 1
@@ -67,6 +67,17 @@ class Config(StageConfig):
         """The seed and what the methods make at most."""
         kept = int(self.keep_seeds)
         return kept, kept + sum(method.makes() for method in self.methods.values())
+
+
+def more_help() -> str:
+    """The methods that exist and their keys, for the help of the command."""
+    text = "Methods:\n\n"
+    for name in method_names():
+        method = load_method(name)
+        about = " ".join((method.__doc__ or "").split("\n\n")[0].split())
+        keys = ", ".join(f"{key} [{default}]" for key, default, _ in keys_of(method.Config))
+        text += f"\b\n{name}  {keys}\n  {about}\n\n"
+    return text
 
 
 def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
