@@ -19,6 +19,8 @@ from mathsynth.progress import Meter
 from mathsynth.shards import ModelUse
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 30.0
+REFUSED_AT_FIRST = 20
+"""Refusals before any answer that stop the run."""
 
 
 class Caller:
@@ -42,6 +44,7 @@ class Caller:
         self._under_way: dict[str, asyncio.Future[Reply]] = {}
         self._jitter = random.Random()  # spreads retries; touches no row
         self._last_answer = time.monotonic()
+        self._refused = 0
         self._busy_since = 0.0
 
     async def complete(self, request: Request) -> Reply:
@@ -93,8 +96,10 @@ class Caller:
                 error.args = (self._redact(str(error)),)
                 self.use.errors += 1
                 self._meter.errors += 1
-                if error.fatal or not error.retryable:
+                if error.fatal:
                     raise
+                if not error.retryable:
+                    raise self._refusal(error) from None
                 now = time.monotonic()
                 silent = now - max(self._last_answer, waiting_since)
                 if error.unreachable and self._last_answer < sent:
@@ -112,6 +117,13 @@ class Caller:
             else:
                 self._count(reply)
                 return reply
+
+    def _refusal(self, error: BackendError) -> BackendError:
+        """The error, fatal if this model has refused all that it was asked: a million more would go the same way."""
+        self._refused += 1
+        if self._meter.answered or self._refused < REFUSED_AT_FIRST:
+            return error
+        return BackendError(f"{self.config.model} refused its first {self._refused} requests: {error}", fatal=True)
 
     async def _send(self, request: Request) -> Reply:
         if self._backend is None:

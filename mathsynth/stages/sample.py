@@ -355,7 +355,7 @@ def _solution(
         extracted=sample.verdict.extracted,
         verdict=sample.verdict,
         model=request.model,
-        sampling=request.sampling.model_dump(mode="json"),
+        sampling=ctx.shown(request.sampling),
         seed=number,
         usage=reply.usage,
         finish_reason=reply.finish_reason,
