@@ -82,10 +82,11 @@ def ours(inputs: list[tuple[str, str, bool]]) -> dict[str, float]:
     """Seconds of the fast path over all inputs, of the worker over what is left, and the counts."""
     policy = Policy(accept=GRADING)
     hard, undecided, mistakes, false_correct = [], 0, 0, 0
+    before = "sympy" in sys.modules
     start = time.perf_counter()
     verdicts = [check(reference, response=response, policy=policy) for reference, response, _ in inputs]
     fast = time.perf_counter() - start
-    loaded = "sympy" in sys.modules
+    loaded = "sympy" in sys.modules and not before
     with Checker(policy) as checker:
         checker.check_now(r"\sin 2x", answer=r"2\sin x\cos x")  # start the worker
         start = time.perf_counter()

@@ -115,6 +115,6 @@ def test_no_answer(response):
     ids=range(22),
 )
 def test_extraction_is_fast_on_hostile_text(response):
-    start = time.perf_counter()
+    start = time.thread_time()
     extract(response)
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2

@@ -205,7 +205,7 @@ def test_the_fast_path_loads_neither_sympy_nor_mpmath():
     [ENDLESS, "9^{9^{9^{9}}}", r"\sin(10^{10^{10}})", "(" * 5000 + "1", r"x^{10^9}", r"(x+y+z+w)^{60}", "1e999999999"],
 )
 def test_the_fast_path_itself_is_short(answer):
-    start = time.monotonic()
+    start = time.thread_time()
     check("1", answer=answer)
     check(r"\frac{x}{y}", answer=answer)
-    assert time.monotonic() - start < 1
+    assert time.thread_time() - start < 1

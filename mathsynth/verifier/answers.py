@@ -248,6 +248,8 @@ def quantity(p: Grammar, node: Node, money: Unit | None) -> Node:
     if (token.kind == "op" and token.value == "%") or (
         token.kind == "word" and token.value.lower() in ("percent", "percents", "percentage")
     ):
+        if node[0] in ("add", "pm") and p.found[p.i - 1].value != ")":
+            raise Unparsed("a percent sign on the last part of a sum")
         p.i += 1
         if p.at("%"):
             raise Unparsed("two percent signs")
@@ -272,7 +274,7 @@ def quantity(p: Grammar, node: Node, money: Unit | None) -> Node:
     return compound(p, ("qty", node, unit))
 
 
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
 def scaled(p: Grammar, node: Node) -> Node:
@@ -286,7 +288,7 @@ def scaled(p: Grammar, node: Node) -> Node:
     if len(words) > 1:
         p.found[p.i : p.i + 1] = [Token("text", words[0], True), Token("text", " ".join(words[1:]), True)]
     p.i += 1
-    return ("mul", (node, num(10 ** _SCALES[words[0].lower()])))
+    return ("mul", (node, num(_SCALES[words[0].lower()])))
 
 
 def compound(p: Grammar, node: Node) -> Node:

@@ -43,7 +43,7 @@ _MARKS = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's calculator marks
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.S)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s*(\{|[^\s{}\\$]|\\[A-Za-z]+)?")
 _PLACEHOLDER = re.compile(
-    r"[\s?.,;:_\-*…\\$~{}]*|\\?(?:[lcd]?dots|square|cdot|ldot|ldots|cdots|blacksquare|Box|ast|star)"
+    r"[\s?.,;:_\-*…\\$~{}]*|\\(?:[lcd]?dots|square|cdot|ldot|ldots|cdots|blacksquare|Box|ast|star)"
     r"|(?:the |your |my |final |correct |insert |write |put )*(?:answer|result|value|solution|number)s?(?: here)?"
     r"|\.\.\.|[xX]{3,}|[a-z]+ (?:goes )?here|n/?a|todo|tbd",
     re.I,
@@ -76,7 +76,9 @@ _NUMBER = re.compile(r"[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|\d)(?:\s*/\s*\
 _COPULA = re.compile(
     r"\b(?:is|are|was|were|equals?|becomes?|gives?|get|obtain|be|=>)\b\s*:?\s*|[是为即]|等于|(?<![<>!=\\])=(?!=)"
 )
-_BREAK = re.compile(r"(?<![A-Za-z]\.[A-Za-z])[.!?](?=\s|$|\*\*|</)|[。！？]|\n")
+_BREAK = re.compile(
+    r"(?:(?<![A-Za-z]\.[A-Za-z])(?<!\bsq)(?<!\bcu)(?<!\.)\.(?!\.)|(?<=[A-Za-z]{2})!|\?)(?=\s|$|\*\*|</)|[。！？]|\n"
+)
 _CLAUSE = re.compile(
     r",\s+(?=(?:which|since|because|as|so|it|this|that|in|the|not|but|where|when|if|with|for|giving|making"
     r"|and (?:it|the|not|so))\b)|\s+(?:because|since|which)\s|[，；](?=[^\d\s$\\(])"
@@ -300,7 +302,9 @@ def _narrow(sentence: str) -> str | None:
         return str(numbers[0])
     if copulas and words:
         rest = sentence[copulas[-1].end() :].strip()
-        if not rest or re.match(r"not\b", rest):
+        if not rest:
+            return sentence.strip() if sentence.strip() == copulas[-1][0].strip() else None
+        if re.match(r"not\b", rest):
             return None
         if (math := _MATH.match(rest)) is not None:
             return _maths_list(rest, math)
@@ -327,7 +331,7 @@ def _whole(text: str) -> Extracted | None:
 def _conclusion(text: str) -> Extracted | None:
     """The value at the end of the last sentence: `Hence the area is 5`, `64 + 67 = **131**`, `一共有**858颗**`."""
     last = _last_sentence(text)
-    if not last or not re.search(r"\d|\\[a-z]|\$|\*\*", last):
+    if not last or not re.search(r"\d|\\[a-z\[(]|\$|\*\*", last):
         return None
     if bold := re.findall(r"\*\*\s*([^*\n]{1,80}?)\s*\*\*", last):
         return _plain(bold[-1], "last line", "bold value in the last sentence")

@@ -216,6 +216,8 @@ def unwrap(text: str) -> str:
     for _ in range(40):
         before = text
         text = text.strip().strip("\u200b")
+        if text.endswith("....") and not text.endswith("....."):
+            text = text[:-1]  # 0.333... and a full stop
         stop = text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("...", r"\.", r"\,", r"\;"))
         if stop and not _HALF_DAY.search(text):
             text = text[:-1].rstrip()

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from mathsynth.verifier.matching import all_of, plain_number
-from mathsynth.verifier.tree import Node, is_scalar, num, walk
+from mathsynth.verifier.tree import Node, is_scalar, num, symbols, walk
 from mathsynth.verifier.units import Unit, known_unit
 from mathsynth.verifier.words import Finding
 
@@ -28,6 +28,8 @@ def percent(c: Comparison, a: Node, b: Node) -> Finding:
     exact = c.scalar(("div", sign[1], num(100)), plain)
     if exact.equal or c.policy.percent == "strict":
         return exact._replace(rule="percent")
+    if symbols(sign[1]):
+        return Finding(None, "percent", "a percent sign on an expression")
     dropped = c.scalar(sign[1], plain)
     if dropped.equal:
         small = plain_number(sign[1])

@@ -175,7 +175,6 @@ _OTHER: dict[str, tuple[Fraction | int, str]] = {
     "kmh": (Fraction(1000, 3600), "speed"),
     "cc": (Fraction(1, 10**6), "length3"),
     "decade": (10, "year"),
-    "dozen": (1, "dozen"),
     "unit": (1, ""),
     "units": (1, ""),
 }
@@ -191,6 +190,13 @@ _LEAD = re.compile(
 )
 
 
+# words after a number that say more than what is counted
+_NO_UNIT = re.compile(
+    r"\b(?:or|and|but|if|when|unless|except|not|is|are|at|to|than|other|squared|cubed|half|halves|thirds?|fourths?|fifths?"
+    r"|sixths?|eighths?|tenths?|less|fewer|minus|plus|times|factorial|correct|wrong|maybe|perhaps|rejected|infinity)\b"
+)
+
+
 def parse_unit(text: str) -> Unit | None:
     """The unit that these words name; with a `label` if they are just words; None if it isn't a unit at all."""
     raw = re.sub(r"\s+", " ", text.replace("\\", " ").replace("{", "").replace("}", "").replace("~", " ")).strip(" .")
@@ -202,11 +208,7 @@ def parse_unit(text: str) -> Unit | None:
     if known is not None:
         return known
     words = re.sub(r"[^\w\s]", "", raw).lower()
-    if (
-        not words
-        or len(words) > 60
-        or re.search(r"\d|\b(?:or|and|but|if|when|unless|except|not|is|are|at|to|than|other)\b", words)
-    ):
+    if not words or len(words) > 60 or re.search(r"\d", words) or _NO_UNIT.search(words):
         return None
     words = re.sub(r"^(?:(?:of|the|a|an|different|distinct|possible|total|such)\s+)+", "", words)
     return Unit(Fraction(1), (), _singular(words))

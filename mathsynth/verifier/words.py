@@ -148,7 +148,7 @@ def words_of(cleaned: str) -> str | None:
     ):
         return None
     words = re.sub(r"^(?:the|a|an)\s+", "", text.lower())
-    if words in _KNOWN or not text.isascii() or " " in words.strip():
+    if words in _KNOWN or not text.isascii() or " " in words.strip() or number_of(words) is not None:
         return words
     return (
         words
@@ -197,6 +197,8 @@ def choice_of(cleaned: str) -> Choice | None:
         return None
     if bracketed and tail and not re.match(r"[A-Za-z\d\\$-]", tail):
         return None
+    if re.match(r"(?:or|and|nor|[,;/&])(?![A-Za-z])", tail, re.I) or re.search(r"\([A-J]\)", tail):
+        return None  # several letters
     if bracketed and tail and not mark and re.fullmatch(r"[-+*/^=].*", tail):
         return None
     return Choice(letter.upper(), tail)
