@@ -75,15 +75,17 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             options.say(line)
         with atomic(run / RECIPE) as file:
             file.write(recipe.text.encode())
-        _write_key_texts(run, steps)
+        _write_key_texts(run, recipe.steps)
         manifest: Manifest | None = None
         source: Path | None = None
+        done = 0
         for step in steps:
             directory = run / step.directory
             before = manifest
             manifest = read_manifest(directory)
             if manifest is not None:
                 check_seals(directory, manifest)
+                done += 1
             else:
                 if options.stop:
                     raise Stopped(options.stop.reason)
@@ -94,6 +96,8 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
                 )
             _refuse_mass_failure(recipe, step, directory, manifest)
             source = directory
+        if done == len(steps):
+            options.say("every step was done before; nothing was asked")
         report = write_report(run)
         if manifest is not None and not manifest.counts.kept:
             raise RunError(f"no row is left after {steps[-1].name}; {report} and `mathsynth show {run}` tell why")

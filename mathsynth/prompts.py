@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from mathsynth.backends.base import Message
 from mathsynth.errors import UsageError
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _HEADING = re.compile(r"^## (system|user|assistant)[ \t]*$", re.MULTILINE)
+
+
+class _Turn(NamedTuple):
+    role: str
+    template: Template
+    used: set[str]
+    """The names it asks for."""
 
 
 class Prompt:
@@ -36,31 +43,37 @@ class Prompt:
             raise UsageError(f"{path}: can't be read: {error}") from None
         self.hash = content_id(self.text)
 
-    def messages(self, **values: object) -> tuple[Message, ...]:
-        """The chat to send, turns trimmed. UsageError if the file asks for a value that this stage does not give."""
-        from jinja2 import TemplateError
+    def check(self, values: frozenset[str]) -> None:
+        """UsageError if the file is no prompt, never says `question`, or asks for what is not among `values`."""
+        used = {name for turn in self._turns for name in turn.used}
+        if unknown := sorted(used - values):
+            offered = ", ".join(sorted(values))
+            raise UsageError(f"{self.path}: {{{{ {unknown[0]} }}}} is not given here; what is: {offered}")
+        if "question" not in used:
+            raise UsageError(f"{self.path}: {{{{ question }}}} does not occur, so every problem would ask the same")
 
-        rendered = []
-        for role, template in self._turns:
-            try:
-                rendered.append({"role": role, "content": template.render(**values).strip()})
-            except TemplateError as error:
-                raise UsageError(f"{self.path}: {error}; given here: {', '.join(sorted(values))}") from None
+    def messages(self, **values: object) -> tuple[Message, ...]:
+        """The chat to send, turns trimmed."""
+        rendered = [{"role": turn.role, "content": turn.template.render(**values).strip()} for turn in self._turns]
         return cast("tuple[Message, ...]", tuple(rendered))
 
     @cached_property
-    def _turns(self) -> list[tuple[str, Template]]:
-        from jinja2 import StrictUndefined, TemplateSyntaxError
+    def _turns(self) -> list[_Turn]:
+        from jinja2 import StrictUndefined, TemplateSyntaxError, meta
         from jinja2.sandbox import SandboxedEnvironment
 
         parts = _HEADING.split(self.text)[1:]
         if not parts or parts[-2] != "user":
             raise UsageError(f"{self.path}: expected `## system`, `## user`, `## assistant` headings, `## user` last")
         environment = SandboxedEnvironment(undefined=StrictUndefined)
-        try:
-            return [(role, environment.from_string(text)) for role, text in zip(parts[::2], parts[1::2], strict=True)]
-        except TemplateSyntaxError as error:
-            raise UsageError(f"{self.path}: {error.message} (template line {error.lineno})") from None
+        turns = []
+        for number, (role, text) in enumerate(zip(parts[::2], parts[1::2], strict=True), 1):
+            try:
+                used = meta.find_undeclared_variables(environment.parse(text))
+                turns.append(_Turn(role, environment.from_string(text), used))
+            except TemplateSyntaxError as error:
+                raise UsageError(f"{self.path}: turn {number}, line {error.lineno}: {error.message}") from None
+        return turns
 
 
 def find_prompt(name: str, folders: Sequence[Path]) -> Prompt:

@@ -22,7 +22,9 @@ MAX_GROWTH = 6
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _PRONOUN = re.compile(r"\bone\b", re.IGNORECASE)
-_SMALL = frozenset("a an the there he she it they him her them his its their did does do is are was were".split())
+_SMALL = frozenset(
+    "a an the there he she it they him her them his its their did does do is are was were".split()  # noqa: SIM905
+)
 """Words whose coming and going doesn't change what is asked."""
 _SOLUTION = re.compile(
     r"\\boxed|####|\bthe answer is\b|^\s*(?:\*\*)?(?:answer|solution)\b[^.?!]{0,20}:|\bstep 1\b|\blet'?s solve\b",

@@ -24,13 +24,14 @@ from mathsynth.backends.base import ModelConfig
 from mathsynth.errors import UsageError
 from mathsynth.prompts import Prompt, find_prompt
 from mathsynth.readers import Source
+from mathsynth.records import Problem, Record
 from mathsynth.resources import folder
 from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
 from mathsynth.stages import StageConfig, load_stage, stage_names
 from mathsynth.stages import input as input_stage
 from mathsynth.verifier import VERSION as VERIFIER_VERSION
 from mathsynth.verifier import Policy
-from mathsynth.yamlfile import Document, fill_from_env, load, override
+from mathsynth.yamlfile import Document, fill_from_env, load, override, parse_value
 
 INPUT = "input"
 
@@ -48,6 +49,9 @@ class Head(BaseModel):
     """Seed of everything random, the models' sampling included."""
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
     """A step in which more than this share of the rows failed ends the run with exit 1."""
+
+
+TOP_KEYS = frozenset({*Head.model_fields, "steps", "models", INPUT, "verifier", "extends"})
 
 
 @dataclass(frozen=True)
@@ -145,9 +149,8 @@ class _Parser:
         steps_data = self.mapping(data.pop("steps", None), ("steps",), "stage names")
         models_data = self.mapping(data.pop("models", None) or {}, ("models",), "model names")
         input_data, policy_data = data.pop(INPUT, None), data.pop("verifier", None) or {}
-        known = {*Head.model_fields, "steps", "models", INPUT, "verifier", "extends"}
-        for key in [key for key in data if key not in known]:
-            self.fault((key,), unknown(key, known))
+        for key in [key for key in data if key not in TOP_KEYS]:
+            self.fault((key,), unknown(key, TOP_KEYS | set(steps_data)))
             del data[key]
         head = self.config(Head, data, ())
         policy = self.config(Policy, policy_data, ("verifier",))
@@ -160,6 +163,8 @@ class _Parser:
         prompts = self.prompts(configs)
         usable = {name: model for name, model in models.items() if model is not None}
         self.check_models(configs, usable)
+        if only is None:
+            self.check_order(configs)
         if self.faults or head is None or policy is None or first is None:
             return None
         recipe = Recipe(self.path, head, usable, policy, (), self.document)
@@ -230,6 +235,7 @@ class _Parser:
             for prompt in config.prompt_names() if config else ():
                 try:
                     found[prompt] = find_prompt(prompt, [self.path.parent / "prompts"])
+                    found[prompt].check(config.prompt_values() if config else frozenset())
                 except UsageError as error:
                     self.fault(("steps", name), str(error))
         return found
@@ -239,7 +245,20 @@ class _Parser:
         for name, _, config in configs:
             for model in config.model_names() if config else ():
                 if model not in models and model not in written:
-                    self.fault(("steps", name, "model"), unknown(model, models, "model"))
+                    hint = "" if models else "; say `-r RECIPE`, or `--set models.NAME.backend=…` and so on"
+                    self.fault(("steps", name, "model"), unknown(model, models, "model") + hint)
+
+    def check_order(self, configs: list[tuple[str, str, StageConfig | None]]) -> None:
+        kind: type[Record] = Problem
+        for name, stage, _ in configs[1:]:
+            if stage not in stage_names():
+                return
+            module = load_stage(stage)
+            if kind not in module.TAKES:
+                reads, given = module.TAKES[0].__name__.lower(), kind.__name__.lower()
+                self.fault(("steps", name), f"{stage} reads {reads}s, but the step before it gives {given}s")
+                return
+            kind = module.GIVES or kind
 
 
 def build_steps(
@@ -262,8 +281,8 @@ def build_steps(
         if config.grades():
             rules = recipe.policy.model_dump(mode="json") | {"accept": sorted(recipe.policy.accept)}
             material["verifier"] = {"version": VERIFIER_VERSION, **rules}
-        if isinstance(config, input_stage.Config):
-            material["content"] = input_stage.content_key(config, recipe.base)
+        if content := config.content_key(recipe.base):
+            material["content"] = content
         before = fresh_key(material)
         yield Step(number, name, stage, config, models, own, material, before)
 
@@ -300,7 +319,11 @@ def read_recipe_for(
         key = text.partition("=")[0].split(".")[0].strip()
         if stage == INPUT and key in Source.model_fields and key not in own:
             for source in document.data[INPUT]["sources"]:
-                source[key] = yaml.safe_load(text.partition("=")[2])
+                source[key] = parse_value(text.partition("=")[2])
+        elif key in own:
+            override(document, [f"{INPUT if stage == INPUT else f'steps.{name}'}.{text}"])
+        elif key in {name, *TOP_KEYS}:
+            override(document, [text])
         else:
-            override(document, [f"{INPUT if stage == INPUT else f'steps.{name}'}.{text}" if key in own else text])
+            raise UsageError(f"--set {text}: {unknown(key, own | TOP_KEYS)}")
     return _parse(path or Path.cwd() / f"{stage}.yaml", document, only=stage)

@@ -113,11 +113,13 @@ def shard_name(number: int) -> str:
 def open_lines(path: Path) -> Iterator[bytes]:
     """The lines of a plain, .gz or .zst file without their line ends. BadRow if it is cut or damaged."""
     number = 0
+    # Beforehand, for a reader may be closed while Python shuts down, and nothing can be imported then.
+    damage = _damage() if path.suffix in (".gz", ".zst") else ()
     with _open_binary(path) as file:
         try:
             for number, line in enumerate(file, 1):
                 yield line.rstrip(b"\r\n")
-        except _damage() as error:
+        except damage as error:
             raise BadRow(f"{path}:{number + 1}", "", f"the compressed file is cut or damaged here ({error})") from None
 
 

@@ -15,6 +15,7 @@ from command_line import asked, copy_run, ms, read_lines, rows, step, write_line
 
 from mathsynth import __version__
 from mathsynth.methods import method_names
+from mathsynth.recipe import read_recipe
 from mathsynth.resources import folder
 
 ROOT = Path(__file__).parents[1]
@@ -183,7 +184,7 @@ def test_a_run_goes_to_the_recipes_name_unless_told(recipe: Path) -> None:
 def test_the_same_command_again_asks_nothing_and_changes_nothing(recipe: Path, run: Path) -> None:
     calls, train = asked(recipe), (step(run, "export") / "train.jsonl").read_bytes()
     again = ms("generate", recipe, "-o", "run")
-    assert (again.code, again.err) == (0, "")
+    assert (again.code, again.err) == (0, "every step was done before; nothing was asked\n")
     assert asked(recipe) == calls
     assert (step(run, "export") / "train.jsonl").read_bytes() == train
 
@@ -246,6 +247,35 @@ def test_sigterm_is_exit_3_and_the_same_command_goes_on(recipe: Path) -> None:
     teacher.write_text(kind)
     assert ms("generate", recipe, "-o", "run").code == 0
     assert len(asked(recipe)) == len(set(asked(recipe)))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("Solve {{ question }}", "expected `## system`"),
+        ("## user\n{{ question }", "turn 1, line 2"),
+        ("## user\n{{ question }} {{ hint }}", "{{ hint }} is not given here; what is: question"),
+        ("## user\nSolve it.", "{{ question }} does not occur"),
+    ],
+)
+def test_a_wrong_prompt_is_found_without_a_call(tmp_path: Path, prompt: str, says: str) -> None:
+    recipe = write_project(tmp_path / "prompted", steps={"sample": {"prompt": "mine"}})
+    (recipe.parent / "prompts" / "mine.md").write_text(prompt)
+    done = ms("recipe", "check", recipe)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert says in done.err
+
+
+def test_edited_personas_make_the_step_run_again(tmp_path: Path) -> None:
+    recipe = write_project(
+        tmp_path / "told",
+        steps={"persona-rewrite": {"prompt": "retell", "personas": "people.jsonl"}},
+    )
+    people = recipe.parent / "people.jsonl"
+    people.write_text('{"id": "p1", "persona": "A baker in Lyon."}\n')
+    keys = [read_recipe(recipe).steps[1].key]
+    people.write_text('{"id": "p1", "persona": "A smith in Cork."}\n')
+    assert read_recipe(recipe).steps[1].key not in keys
 
 
 def test_a_stage_in_the_wrong_place_is_named(tmp_path: Path) -> None:

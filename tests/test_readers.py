@@ -401,7 +401,7 @@ def test_the_content_key_follows_the_bytes(tmp_path: Path) -> None:
         {"sources": [{"path": "a.jsonl"}, {"path": "o/n", "format": "datasets"}]}
     )
     write_rows(tmp_path / "a.jsonl", {"question": "a"})
-    before = input_stage.content_key(config, tmp_path)
-    assert input_stage.content_key(config, tmp_path) == before
+    before = config.content_key(tmp_path)
+    assert config.content_key(tmp_path) == before
     write_rows(tmp_path / "a.jsonl", {"question": "b"})
-    assert input_stage.content_key(config, tmp_path) != before
+    assert config.content_key(tmp_path) != before

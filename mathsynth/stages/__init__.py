@@ -4,6 +4,7 @@ A stage is a module with
 * a docstring, whose first line is its help;
 * `VERSION`, raised when its rows change for the same config;
 * `class Config(StageConfig)`, a sentence under each field;
+* `TAKES` and `GIVES`, the kinds of record it reads and yields;
 * `SCOPE`: `"shard"` if any part of the rows can be worked on alone, `"all"` if every row is needed at once;
 * `run(records, config, ctx)`, a generator of kept rows, `Dropped` and `Failed`, in the order of the input;
 * if there is more to say than its keys, `more_help()`.
@@ -40,9 +41,17 @@ class StageConfig(BaseModel):
         """The prompts that the stage renders; their content is part of its hash."""
         return ()
 
+    def prompt_values(self) -> frozenset[str]:
+        """The names that its prompts may use; `question` is one that they must."""
+        return frozenset({"question"})
+
     def model_names(self) -> tuple[str, ...]:
         """The entries of `models:` that the stage asks."""
         return ()
+
+    def content_key(self, base: Path) -> str:
+        """A hash of the files that the stage reads beside its records; `base` is what relative paths start from."""
+        return ""
 
     def calls_per_row(self) -> tuple[int, int]:
         """Model calls for one row, (least, most)."""
@@ -62,6 +71,9 @@ class Stage(Protocol):
 
     VERSION: int
     SCOPE: Literal["shard", "all"]
+    TAKES: tuple[type[Record], ...]
+    GIVES: type[Record] | None
+    """None: what it takes."""
     Config: type[StageConfig]
 
     def run(self, records: Iterator[Any], config: Any, ctx: Context) -> Iterator[Outcoming]:

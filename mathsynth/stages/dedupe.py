@@ -33,6 +33,8 @@ from mathsynth.verifier.steps import equation_list
 
 VERSION = 1
 SCOPE = "all"
+TAKES = (Problem, Solution)
+GIVES = None
 
 LINEAR = 128
 """Questions of a block up to which each is compared with each kept one; beyond, an index proposes."""

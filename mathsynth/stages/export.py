@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 SCOPE = "all"
+TAKES = (Solution,)
+GIVES = Solution
 
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mathsynth.errors import BadRow, RunError
 from mathsynth.readers import Place, Source, places, read
-from mathsynth.records import Dropped, Outcoming, Record, content_id
+from mathsynth.records import Dropped, Outcoming, Problem, Record, content_id
 from mathsynth.shards import seal
 from mathsynth.stages import StageConfig
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 SCOPE = "all"
+TAKES = ()
+GIVES = Problem
 
 
 class Config(StageConfig):
@@ -34,6 +36,14 @@ class Config(StageConfig):
     """Stop at the first bad row instead of putting it aside."""
     limit: int | None = Field(default=None, ge=1)
     """At most this many problems in all."""
+
+    def content_key(self, base: Path) -> str:
+        """The bytes of all local files, so that an edited one is noticed; a data set on the Hub by its name."""
+        parts: list[str] = []
+        for source in self.sources:
+            for place in places(source, base):
+                parts += [place.format, place.name, *_contents(place)]
+        return content_id(*parts)
 
 
 def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
@@ -60,15 +70,6 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
     if not places_of_ids:
         paths = ", ".join(source.path for source in config.sources)
         raise RunError(f"no problem in {paths}" + (f"; the first bad row is {first_bad}" if first_bad else ""))
-
-
-def content_key(config: Config, base: Path) -> str:
-    """A hash over the bytes of all local files, so that an edited one is noticed; a data set on the Hub by its name."""
-    parts: list[str] = []
-    for source in config.sources:
-        for place in places(source, base):
-            parts += [place.format, place.name, *_contents(place)]
-    return content_id(*parts)
 
 
 def _contents(place: Place) -> list[str]:

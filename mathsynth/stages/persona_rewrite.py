@@ -19,12 +19,14 @@ from mathsynth.errors import UsageError
 from mathsynth.methods import ask_for_question, child
 from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.resources import resolve
-from mathsynth.shards import open_lines
+from mathsynth.shards import open_lines, seal
 from mathsynth.similarity import Block, jaccard, sketch, words
 from mathsynth.stages import StageConfig, only
 
 VERSION = 1
 SCOPE = "shard"
+TAKES = (Problem,)
+GIVES = Problem
 
 
 class Config(StageConfig):
@@ -53,6 +55,15 @@ class Config(StageConfig):
     def prompt_names(self) -> tuple[str, ...]:
         """The prompt in use."""
         return (self.prompt or f"persona-{self.kind}",)
+
+    def prompt_values(self) -> frozenset[str]:
+        """The problem and who retells it."""
+        return frozenset({"question", "persona"})
+
+    def content_key(self, base: Path) -> str:
+        """The personas: other ones make other problems."""
+        path = resolve(self.personas, base)
+        return seal(path).xxh3 if path.is_file() else ""
 
     def model_names(self) -> tuple[str, ...]:
         """The writer."""

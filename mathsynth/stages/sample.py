@@ -27,6 +27,8 @@ from mathsynth.verifier.vote import Vote, vote
 
 VERSION = 1
 SCOPE = "all"
+TAKES = (Problem,)
+GIVES = Solution
 
 OPEN_PER_SLOT = 16
 """Unfinished or not yet written problems per request slot: bounds memory when one early problem takes long."""

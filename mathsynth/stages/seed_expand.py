@@ -20,6 +20,8 @@ from mathsynth.stages import StageConfig, only
 
 VERSION = 1
 SCOPE = "shard"
+TAKES = (Problem,)
+GIVES = Problem
 
 
 class Config(StageConfig):
@@ -53,6 +55,10 @@ class Config(StageConfig):
     def prompt_names(self) -> tuple[str, ...]:
         """The prompts of all methods."""
         return tuple(name for method in self.methods.values() for name in method.prompt_names())
+
+    def prompt_values(self) -> frozenset[str]:
+        """What `evolve` is told is in `instruction`."""
+        return frozenset({"question", "instruction"})
 
     def model_names(self) -> tuple[str, ...]:
         """The writer, if any method needs one."""

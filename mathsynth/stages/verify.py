@@ -20,6 +20,8 @@ from mathsynth.verifier.steps import false_steps
 
 VERSION = 1
 SCOPE = "shard"
+TAKES = (Solution,)
+GIVES = Solution
 
 
 class Config(StageConfig):
