@@ -149,13 +149,14 @@ def test_steps_without_a_model_stop_in_order_too(
 
 def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
     recipe, run = write_recipe(tmp_path, 10), tmp_path / "one" / "run"
-    with fault_server(latency=20) as server:
-        process = start(recipe, run, server.url)
+    with fault_server(latency=60) as server:
+        process = start(recipe, run, server.url, ["models.teacher.timeout_s=60"])
         assert wait_until(process, lambda: server.in_flight > 0)
-        process.terminate()
-        time.sleep(0.1)
-        process.terminate()
-        done = finish(process, 5)
+        begin = time.monotonic()
+        while process.poll() is None and time.monotonic() - begin < 10:
+            process.terminate()  # two that come at once count as one, so more may be needed on a busy machine
+            time.sleep(0.2)
+        done = finish(process, 1)
     assert done.code == 143
     assert "Traceback" not in done.err
 
