@@ -7,7 +7,7 @@ from mathsynth.verifier.expressions import NeedSlow, scalars
 from mathsynth.verifier.matching import all_of, matched, plain_numbers
 from mathsynth.verifier.numeric import OTHERWISE
 from mathsynth.verifier.policy import Policy
-from mathsynth.verifier.shapes import Shape, has_matrix, indexed, matrix_of, shape
+from mathsynth.verifier.shapes import Shape, expand, has_matrix, indexed, matrix_of, shape
 from mathsynth.verifier.tree import Node, is_scalar, substitute
 from mathsynth.verifier.words import Finding
 
@@ -18,7 +18,7 @@ class Comparison:
     """One comparison: the policy, and whether slow means (many digits) may be used."""
 
     def __init__(self, policy: Policy, slow: bool) -> None:
-        self.policy, self.slow = policy, slow
+        self.policy, self.slow, self.inside = policy, slow, 0
 
     def answers(self, a: Node, b: Node) -> Finding:
         """Compare two whole answers."""
@@ -28,6 +28,8 @@ class Comparison:
         found = relations.as_sets(self, a, b)
         if found is not None:
             return found
+        if a[0] == "rel" and b[0] == "rel" and (len(expand(a)) > 1 or len(expand(b)) > 1):
+            return self.statements(a, b)
         if a[0] == "rel" and b[0] == "rel":
             found = relations.relations(self, a, b)
             if found is not None:
@@ -41,6 +43,10 @@ class Comparison:
     def shapes(self, a: Node, b: Node) -> Finding:
         """Compare two answers by their shape: named or bare, one value, ordered or not."""
         left, right = shape(a), shape(b)
+        if (left.names is None) != (right.names is None) and "list" in (a[0], b[0]):
+            bare = a if left.names is None else b
+            if any(item[0] == "rel" for item in _parts(bare)):
+                return self.statements(a, b)
         if left.names and right.names:
             if left.names != right.names and not (
                 left.kind == right.kind == "row" and set(left.names) == set(right.names)
@@ -73,6 +79,13 @@ class Comparison:
             return self.single(left.items[0], right.items[0])
         return self.bags(left, right, a, b)
 
+    def statements(self, a: Node, b: Node) -> Finding:
+        """Lists of equations, some of which name nothing: one by one, as they stand."""
+        first, second = _parts(a), _parts(b)
+        if len(first) != len(second):
+            return Finding(False, "equations", f"{len(second)} equations, not {len(first)}")
+        return matched([[self.element(x, y) for y in second] for x in first], "equations")
+
     def other_names(self, left: Shape, right: Shape) -> Finding:
         """Values under different names: the same values stay undecided."""
         if len(left.items) != len(right.items):
@@ -104,7 +117,10 @@ class Comparison:
         """Compare in order, part by part."""
         if len(a) != len(b):
             return Finding(False, rule, f"{len(b)} values, not {len(a)}")
-        return all_of([self.answers(x, y) for x, y in zip(a, b, strict=True)], rule)
+        self.inside += 1
+        parts = [self.answers(x, y) for x, y in zip(a, b, strict=True)]
+        self.inside -= 1
+        return all_of(parts, rule)
 
     def bags(self, left: Shape, right: Shape, a: Node, b: Node) -> Finding:
         """Lists and sets in any order; a bare list against a point in its order."""
@@ -138,7 +154,10 @@ class Comparison:
 
     def element(self, a: Node, b: Node) -> bool | None:
         """Whether two members of a list are equal."""
-        return self.answers(a, b).equal
+        self.inside += 1
+        found = self.answers(a, b).equal
+        self.inside -= 1
+        return found
 
     def distinct(self, items: tuple[Node, ...]) -> list[Node]:
         """The items without those that the fast path knows to be repeated."""
@@ -280,6 +299,11 @@ def _family(node: Node) -> Node:
         return node
     renamed = tuple(substitute(item, runner[1], ("sym", "#")) for item in node[1])
     return (node[0], renamed, node[2])
+
+
+def _parts(node: Node) -> list[Node]:
+    """The items of a list, or the one answer, with every +- written out."""
+    return [value for item in (node[1] if node[0] == "list" else (node,)) for value in expand(item)]
 
 
 def _lone_letter(name: str) -> bool:

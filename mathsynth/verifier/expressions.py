@@ -159,7 +159,9 @@ def _rounded(decimal: Node, other: Node, policy: Policy, slow: bool) -> Finding 
                     return Finding(False, "rounding", "the digits differ")
                 raise NeedSlow("rounding")
             near = Fraction(got.real)
-    if abs(near - value) > unit * Fraction(1000001, 1000000):
+    error, noise = abs(near - value), Fraction(20 if written >= 14 else 0) * unit
+    cut_off = abs(near) >= abs(value) and error < unit * Fraction(1000001, 1000000)
+    if error > unit * Fraction(500001, 1000000) + noise and not cut_off:
         return Finding(False, "rounding", "another number")
     if written >= policy.digits:
         return Finding(True, "rounding", f"the first {written} digits of the exact value")
@@ -193,6 +195,8 @@ def _sampled(a: Node, b: Node, slow: bool) -> Finding:
             return Finding(True, "numbers", "both vanish to 200 digits")
         return Finding(False, "numbers", "another value" if not names else "another value at a point")
     if fine.agree >= wanted:
+        if fine.hard:
+            return Finding(None, "guard", fine.hard)
         if fine.apart:
             return Finding(None, "domain", "equal where both are real, but one exists where the other does not")
         return Finding(

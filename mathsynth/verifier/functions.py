@@ -56,9 +56,7 @@ def function(p: Grammar, name: str) -> Node:
         name, args = ("logq", args) if given is None else ("log", (args[0], given))
     elif base is not None:
         raise Unparsed(f"a subscript on {name}")
-    if name in ("max", "min", "gcd", "lcm", "binom"):
-        pass
-    elif len(args) != (2 if name in ("log", "root") else 1):
+    if name not in ("max", "min", "gcd", "lcm") and len(args) != (2 if name in ("log", "root", "binom") else 1):
         raise Unparsed(f"{name} of several")
     if power is not None and power in (("neg", num(1)), num(-1)):
         if name not in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"):

@@ -45,6 +45,15 @@ def _number(cleaned: str) -> Fraction | None:
 
 def judge(reference: str, answer: str, policy: Policy, *, slow: bool) -> Finding:
     """Whether two answers are equal. Raises `NeedSlow` where the fast path can't tell and `slow` is false."""
+    try:
+        return _judge(reference, answer, policy, slow)
+    except (NeedSlow, RecursionError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 the boundary: a rule that fails on a model's text must not end a run
+        return Finding(None, "error", f"{type(error).__name__}: {error}"[:200])
+
+
+def _judge(reference: str, answer: str, policy: Policy, slow: bool) -> Finding:
     a, b = _clean(reference), _clean(answer)
     if reference.strip() == answer.strip() and reference.strip():
         return Finding(True, "identical", "the same text")

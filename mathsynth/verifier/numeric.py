@@ -65,11 +65,21 @@ def evaluate(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
     if kind == "lim":
         return _limit(node, at, lib)
     if kind == "cases":
-        for value, condition in node[1]:
-            if holds(condition, at, lib):
-                return evaluate(value, at, lib)
-        raise Pole("no case")
+        return _case(node, at, lib)
     raise Hard(kind)
+
+
+def _case(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    """The value of the row whose condition holds; rows that hold together must agree."""
+    rows = [(v, c) for v, c in node[1] if not (c[0] == "text" and c[1] in OTHERWISE)]
+    found = [evaluate(value, at, lib) for value, condition in rows if holds(condition, at, lib)]
+    if not found:
+        found = [evaluate(value, at, lib) for value, condition in node[1] if condition[0] == "text"]
+    if not found:
+        raise Pole("no case")
+    if any(abs(value - found[0]) > 1e-9 * (1 + abs(value)) for value in found):
+        raise Hard("cases that contradict each other")
+    return found[0]
 
 
 def _power(base: Any, exponent: Node, at: dict[str, Fraction], lib: Library) -> Any:

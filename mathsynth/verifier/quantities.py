@@ -31,6 +31,8 @@ def percent(c: Comparison, a: Node, b: Node) -> Finding:
     if symbols(sign[1]):
         return Finding(None, "percent", "a percent sign on an expression")
     dropped = c.scalar(sign[1], plain)
+    if dropped.equal and c.inside:
+        return Finding(None, "percent", "a percent sign more or less on one value of several")
     if dropped.equal:
         small = plain_number(sign[1])
         if small is not None and abs(small) < 1:
@@ -132,6 +134,8 @@ def ratio(c: Comparison, a: Node, b: Node) -> Finding:
         )
     if len(rows[0]) != len(rows[1]):
         return Finding(False, "ratio", "another number of terms")
+    if any(plain_number(x) == 0 for row in rows for x in row):
+        return c.row(rows[0], rows[1], "ratio")
     parts = [
         c.scalar(("mul", (rows[0][0], rows[1][i])), ("mul", (rows[1][0], rows[0][i]))) for i in range(1, len(rows[0]))
     ]

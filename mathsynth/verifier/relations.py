@@ -152,7 +152,7 @@ def equation_and_value(c: Comparison, a: Node, b: Node) -> Finding:
         return Finding(False, "equation", "an equation with another value")
     if len(sides) > 2 and last.equal:
         return last
-    if last.equal and a is value and _named_quantity(sides[0]) and sides[-1] != num(0):
+    if last.equal and a is value and _named_quantity(sides[0]) and sides[-1] != num(0) and not names[-1]:
         return Finding(True, "named quantity", "the quantity that was asked for, written out")
     return Finding(None if sides[-1] != num(0) else False, "equation", "an equation and a value")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mathsynth.verifier.libraries import Hard, Library, Pole
 from mathsynth.verifier.numeric import evaluate
@@ -60,15 +60,16 @@ def sample(a: Node, b: Node, lib: Library, *, wanted: int, tolerance: float, who
         if agree >= wanted and not marks:
             break
         try:
-            left, right = evaluate(a, at, lib), evaluate(b, at, lib)
-        except Pole:
-            continue
+            left, right = _value(a, at, lib), _value(b, at, lib)
         except (OverflowError, ZeroDivisionError, ValueError):
             continue
         except Hard as error:
             hard = str(error)
             if not names or lib.left[0] < 0:
                 break
+            continue
+        if left is None or right is None:
+            apart += (left is None) != (right is None)
             continue
         if names and not imaginary:
             real = [abs(v.imag) <= 1e-12 * abs(v) for v in (left, right)]
@@ -80,6 +81,14 @@ def sample(a: Node, b: Node, lib: Library, *, wanted: int, tolerance: float, who
             return Sampled(True, agree, apart, hard)
         agree += 1
     return Sampled(False, agree, apart, hard)
+
+
+def _value(node: Node, at: dict[str, Fraction], lib: Library) -> Any:
+    """The value, or None where there is none."""
+    try:
+        return evaluate(node, at, lib)
+    except Pole:
+        return None
 
 
 def _marks(node: Node) -> list[Fraction]:

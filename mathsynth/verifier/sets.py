@@ -11,6 +11,7 @@ from mathsynth.verifier.exact import Algebra
 from mathsynth.verifier.libraries import Hard, Pole, floats
 from mathsynth.verifier.numeric import evaluate
 from mathsynth.verifier.polynomials import ONE, TooBig, Undefined, rational
+from mathsynth.verifier.shapes import name_text
 from mathsynth.verifier.tree import INF, Node, is_scalar, num, symbols
 
 _MINUS_INF: Node = ("neg", INF)
@@ -154,8 +155,8 @@ def _relation(node: Node) -> Reals | None:
     exprs, ops = node[1], node[2]
     if ops == ("in",):
         inner = reals(exprs[1], loose=True)
-        name = exprs[0][1] if exprs[0][0] == "sym" else None
-        return None if inner is None else Reals(inner.spans, name)
+        name = name_text(exprs[0])
+        return None if inner is None or name is None else Reals(inner.spans, name)
     if ops == ("=",) or any(op not in _FLIP for op in ops):
         return None
     names = symbols(node)

@@ -208,7 +208,13 @@ def parse_unit(text: str) -> Unit | None:
     if known is not None:
         return known
     words = re.sub(r"[^\w\s]", "", raw).lower()
-    if not words or len(words) > 60 or re.search(r"\d", words) or _NO_UNIT.search(words):
+    if (
+        not words
+        or len(words) > 60
+        or re.search(r"\d", words)
+        or _NO_UNIT.search(words)
+        or re.search(r"[+=<>|^_*%&#@!?\"]", raw)
+    ):
         return None
     words = re.sub(r"^(?:(?:of|the|a|an|different|distinct|possible|total|such)\s+)+", "", words)
     return Unit(Fraction(1), (), _singular(words))
