@@ -32,6 +32,7 @@ from mathsynth.settings import unknown
 from mathsynth.shards import (
     KEY,
     MANIFEST,
+    REPLIES,
     Manifest,
     atomic,
     check_seals,
@@ -41,7 +42,7 @@ from mathsynth.shards import (
     write_json,
 )
 
-LOCK, RECIPE, STEPS, REPLIES, REPORT = ".lock", "recipe.yaml", "steps.json", "replies", "report.html"
+LOCK, RECIPE, STEPS, REPORT = ".lock", "recipe.yaml", "steps.json", "report.html"
 
 
 @dataclass(frozen=True)

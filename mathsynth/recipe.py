@@ -102,7 +102,7 @@ class Recipe:
     @property
     def text(self) -> str:
         """The resolved recipe as YAML, without anything that came from the environment."""
-        return self.document.redact(yaml.safe_dump(self.document.data, sort_keys=False, allow_unicode=True))
+        return yaml.safe_dump(self.document.redact(self.document.data), sort_keys=False, allow_unicode=True)
 
 
 def find_recipe(given: str) -> Path:

@@ -27,6 +27,7 @@ KEY = "key.json"
 DROPPED = "dropped.jsonl"
 FAILED = "failed.jsonl"
 PROBLEMS = "problems.jsonl"
+REPLIES = "replies"
 REJECTED = "rejected.jsonl"
 
 Row = TypeVar("Row", bound=BaseModel)

@@ -61,7 +61,10 @@ def metadata(solution: Solution) -> Row:
         "source": solution.source,
         "license": solution.license,
         "method": solution.method,
+        "persona": str(solution.meta.get("persona", "")),
         "model": solution.model,
+        "temperature": float(solution.sampling.get("temperature", 0)),
+        "top_p": float(solution.sampling.get("top_p", 1)),
         "answer": solution.answer or "",
         "rule": solution.verdict.rule,
         "seed": solution.seed,
@@ -138,7 +141,8 @@ def _batches(rows: Iterable[Row]) -> tuple[Any, Iterator[list[Row]]]:
             return pyarrow.struct([(key, kind(inner)) for key, inner in value.items()])
         if isinstance(value, list):
             return pyarrow.list_(kind(value[0]))
-        return pyarrow.int64() if isinstance(value, int) else pyarrow.string()
+        kinds = {int: pyarrow.int64(), float: pyarrow.float64()}
+        return kinds.get(type(value), pyarrow.string())
 
     def batches() -> Iterator[list[Row]]:
         batch = first

@@ -27,7 +27,6 @@ from mathsynth.shards import open_lines
 
 ROOT = Path(__file__).parents[1]
 IN_FLIGHT = 8
-BEYOND = ("waste", "prompt_tokens", "completion_tokens")
 SAMPLE_ONLY = "  sample: {policy: uniform, k: 2, max_trials: 6}\n  export: {}\n"
 EVERY_STEP = """\
   seed-expand: {methods: {rephrase: {n: 1}}}
@@ -164,8 +163,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def result(run: Path) -> dict[str, bytes]:
     """Every file of a run that must not depend on time, host or kills, by its relative path.
 
-    Journals hold replies in the order of their arrival and are left out; so is what a manifest says of time and tries,
-    and what `problems.jsonl` says of replies that came beyond those that count.
+    Journals hold replies in the order of their arrival and are left out; so is what a manifest says of time and tries.
     """
     files = {}
     for path in sorted(run.rglob("*")):
@@ -181,11 +179,7 @@ def result(run: Path) -> dict[str, bytes]:
                 del use["errors"], use["seconds"]
             if manifest["stage"] == "sample":
                 del manifest["models"]
-            manifest["files"] = [seal for seal in manifest["files"] if seal["file"] != "problems.jsonl"]
             content = json.dumps(manifest, indent=1).encode()
-        elif path.name == "problems.jsonl":
-            lines = [{key: value for key, value in row.items() if key not in BEYOND} for row in rows(path)]
-            content = json.dumps(lines).encode()
         files[name] = content
     return files
 

@@ -224,7 +224,6 @@ def _sample(rows: list[Any], rng: random.Random, hostile: bool) -> tuple[list[An
                 "kept": len(kept),
                 "prompt_tokens": 90 * len(outcomes),
                 "completion_tokens": 130 * len(outcomes),
-                "waste": number % 3,
                 "solved": bool(kept),
                 "reason": reason or ("target" if corrects >= 4 else "cap"),
             }

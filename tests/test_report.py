@@ -63,7 +63,7 @@ def test_the_sampling_adds_up_over_the_ledger(run: Path) -> None:
     ledger, rows = lines(run / STEPS[3][2] / "problems.jsonl"), shards(run / STEPS[-1][2])
     s = gather(run).sampling
     assert s is not None
-    for name in ("trials", "corrects", "wrong", "undecided", "failed", "truncated", "no_answer", "waste"):
+    for name in ("trials", "corrects", "wrong", "undecided", "failed", "truncated", "no_answer"):
         assert getattr(s, name) == sum(line[name] for line in ledger)
     assert (s.problems, s.solved) == (len(ledger), sum(line["solved"] for line in ledger))
     spent = [line["prompt_tokens"] + line["completion_tokens"] for line in ledger]

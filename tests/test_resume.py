@@ -157,7 +157,7 @@ def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
             process.terminate()  # two that come at once count as one, so more may be needed on a busy machine
             time.sleep(0.2)
         done = finish(process, 1)
-    assert done.code == 143
+    assert done.code in (143, -15)  # the handler, or the default once Python shuts down
     assert "Traceback" not in done.err
 
 

@@ -23,6 +23,7 @@ from mathsynth.shards import (
     FAILED,
     KEY,
     MANIFEST,
+    REPLIES,
     Counts,
     FileSeal,
     Manifest,
@@ -71,7 +72,7 @@ def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Contex
         key=step.key,
         counts=counts,
         shards=shards,
-        files=[seal(path) for path in sorted(directory.iterdir()) if _belongs(path, shards)],
+        files=_other_files(directory, shards),
         models=use,
         seconds=round(time.monotonic() - clock, 3),
         started=started.isoformat(timespec="seconds"),
@@ -132,9 +133,15 @@ def _fill(file: IO[bytes], row: Record, rows: Iterator[Record]) -> Record | None
     return following
 
 
-def _belongs(path: Path, shards: list[FileSeal]) -> bool:
-    named = {shard.file for shard in shards}
-    return path.is_file() and path.name not in named and path.name not in (KEY, USE, MANIFEST)
+def _other_files(directory: Path, shards: list[FileSeal]) -> list[FileSeal]:
+    """Everything that the stage wrote beside its shards. A stage command keeps its lock and its journal there too."""
+    apart = {KEY, MANIFEST, *(shard.file for shard in shards)}
+    found = []
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory)
+        if path.is_file() and path.name[0] != "." and name.parts[0] != REPLIES and str(name) not in apart:
+            found.append(seal(path).model_copy(update={"file": str(name)}))
+    return found
 
 
 def _earlier_attempts(step: Step, directory: Path, ctx: Context) -> dict[str, Any]:

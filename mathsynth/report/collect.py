@@ -92,14 +92,13 @@ class Sampling:
     problems: int = 0
     solved: int = 0
     trials: int = 0
-    """Samples that count; `waste` came back beyond what was needed."""
+    """Samples that count."""
     corrects: int = 0
     wrong: int = 0
     undecided: int = 0
     failed: int = 0
     truncated: int = 0
     no_answer: int = 0
-    waste: int = 0
     sampled: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -179,7 +178,7 @@ class Tally:
         """A line of the sampling's ledger; `model` is what the model is called, not its name in the recipe."""
         tokens, total = asked.prompt_tokens + asked.completion_tokens, self._sampling
         total.problems += 1
-        for name in ("trials", "corrects", "wrong", "undecided", "failed", "truncated", "no_answer", "waste"):
+        for name in ("trials", "corrects", "wrong", "undecided", "failed", "truncated", "no_answer"):
             setattr(total, name, getattr(total, name) + getattr(asked, name))
         total.solved += asked.solved
         total.sampled += asked.kept

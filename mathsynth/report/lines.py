@@ -102,7 +102,6 @@ class Asked(msgspec.Struct):
     kept: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    waste: int = 0
     solved: bool = False
     reason: str = ""
 

@@ -49,7 +49,7 @@ class Config(StageConfig):
     max_chars: int | None = Field(default=None, ge=1)
     """Longest question and response together, in characters; longer rows are put aside."""
     metadata: bool = True
-    """Give each row its id, problem, source, licence, method, model, verdict rule, sample number and token count."""
+    """Give each row its ids, source, licence, method, persona, model, sampling, verdict rule and token count."""
 
 
 def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:

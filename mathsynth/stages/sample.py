@@ -235,7 +235,7 @@ def _settle(
         reason, detail = _unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx)
     kept = [] if reason else correct[: min(trials.target or config.k, config.k)]
 
-    ledger.write(to_json_line(_ledger_line(problem, asked, trials, counted, len(correct), len(kept), reason, config)))
+    ledger.write(to_json_line(_ledger_line(problem, trials, counted, len(correct), len(kept), reason, config)))
     difficulty = _difficulty(counted, len(correct), ctx.model(config.model).model)
     for number in kept:
         yield _solution(problem, number, counted[number], difficulty, config, ctx)
@@ -305,7 +305,6 @@ def _difficulty(counted: dict[int, Sample], corrects: int, model: str) -> Diffic
 
 def _ledger_line(
     problem: Problem,
-    asked: Asked,
     trials: Trials,
     counted: dict[int, Sample],
     corrects: int,
@@ -334,9 +333,8 @@ def _ledger_line(
         "pass_rate": corrects / (corrects + wrong) if corrects + wrong else None,
         "target": trials.target,
         "kept": kept,
-        "prompt_tokens": sum(sample.prompt_tokens for sample in asked.samples.values()),
-        "completion_tokens": sum(sample.completion_tokens for sample in asked.samples.values()),
-        "waste": len(asked.samples) - len(counted),
+        "prompt_tokens": sum(sample.prompt_tokens for sample in counted.values()),
+        "completion_tokens": sum(sample.completion_tokens for sample in counted.values()),
         "solved": kept > 0,
         "reason": reason or trials.reason,
     }
