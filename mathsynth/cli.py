@@ -43,6 +43,7 @@ Sets = Annotated[list[str], typer.Option("--set", metavar="stage.key=value", hel
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships.")]
 Ins = Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
+Until = Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read at most this many problems.")]
 
 
@@ -103,18 +104,45 @@ def generate(
     output: Out = None,
     sets: Sets = [],  # noqa: B006 (Typer wants a list)
     limit: Limit = None,
-    until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
+    until: Until = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what the run has.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask only failed requests again.")] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the problems, I from 0; then merge.")
+    ] = None,
 ) -> None:
     """The main job: run a recipe from seeds to training files. The same command again goes on."""
     from mathsynth import pipeline
+    from mathsynth.parts import parse_part
 
+    part = parse_part(shard) if shard else None
     found = _recipe(recipe, sets, limit)
     run = output or Path("runs") / found.name
-    options = _options(fresh=fresh, until=until, retry_failed=retry_failed)
+    options = _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part)
     try:
         pipeline.generate(found, run, options)
+    finally:
+        options.display.end()
+    _print_tables(part.directory(run) if part else run)
+
+
+@app.command()
+def merge(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that --shard worked in.")],
+    recipe: Annotated[
+        str | None, typer.Option("-r", "--recipe", help="Where the recipe is, if not where the shards found it.")
+    ] = None,
+    sets: Sets = [],  # noqa: B006
+    until: Until = None,
+) -> None:
+    """Put the shards of a run together, checked for gaps and overlaps, and run the steps that need all rows."""
+    from mathsynth.commands import merge as merging
+
+    path, given = merging.recipe_of(run)
+    found = _recipe(recipe or path, [*given, *sets])
+    options = _options(until=until)
+    try:
+        merging.merge(found, run, options)
     finally:
         options.display.end()
     _print_tables(run)

@@ -20,9 +20,11 @@ from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Reques
 from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
 from mathsynth.journal import Journal
+from mathsynth.parts import PlaceWriter
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt
 from mathsynth.records import Dropped, Failed, Outcoming, Record, Verdict, content_id
+from mathsynth.shards import atomic
 from mathsynth.verifier import Policy, extract
 from mathsynth.verifier.worker import Checker
 
@@ -95,6 +97,8 @@ class Context:
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
         self._checker: Checker | None = None
+        self.places: PlaceWriter | None = None
+        """Where the lines of a run's part are counted."""
 
     # --- randomness, prompts, models ---------------------------------------------------------------------------
 
@@ -282,6 +286,22 @@ class Context:
     def failed(self, record: Record, boundary: str, error: str) -> Failed:
         """A record that this stage could not work on."""
         return Failed(stage=self.stage, boundary=boundary, error=error, row=record.model_dump(mode="json"))
+
+    @contextlib.contextmanager
+    def lines(self, name: str) -> Iterator[Callable[[bytes], None]]:
+        """Writes lines to a file of the stage beside its rows, each made of the record at hand; whole or absent."""
+        with atomic(self.directory / name) as file:
+
+            def write(line: bytes) -> None:
+                file.write(line)
+                self.count(name)
+
+            yield write
+
+    def count(self, name: str) -> None:
+        """A line was written to file `name`, made of the record at hand."""
+        if self.places is not None:
+            self.places.count(self.meter.done, name)
 
     # --- inside ------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ from mathsynth.backends.base import Reply, Request
 from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
+from mathsynth.executors.local import Split
+from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, write_part
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record
@@ -52,6 +55,10 @@ class Options:
     until: str | None = None
     fresh: bool = False
     retry_failed: bool = False
+    part: Part | None = None
+    """Work on this part of the problems alone, in its own directory inside the run, as far as steps can be split."""
+    take: Callable[[Step, Path], Manifest | None] | None = None
+    """Writes a step's directory without running the step, where that can be done: `merge` takes it from the parts."""
     command: str = ""
     say: Callable[[str], None] = lambda line: None
     """Where one-line messages go."""
@@ -66,43 +73,62 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
 
     RunError if the directory can't be used or too much failed, Stopped if the run was told to end early.
     """
-    steps = _until(recipe, options.until)
+    steps, part = _until(recipe, options.until), options.part
+    before: tuple[Path, Manifest] | None = None
+    if part is not None:
+        _refuse_strange(run)
+        steps, before = _steps_of_part(recipe, steps, run)
+        run = part.directory(run)
+    elif (
+        options.take is None and not options.fresh and (run / SHARDS).is_dir() and not (run / SHARDS / MERGED).exists()
+    ):
+        raise UsageError(f"{run / SHARDS}: holds shards of this run; `mathsynth merge {run}` goes on from them")
     with disk_errors(run), hold(run):
         if options.fresh:
             _clear(run)
         if options.retry_failed:
-            _forget_failures(recipe, run, options.say)
+            _forget_failures(steps, run, options.say)
         for line in changes(recipe, run):
             options.say(line)
         with atomic(run / RECIPE) as file:
             file.write(recipe.text.encode())
-        _write_key_texts(run, recipe.steps)
-        manifest: Manifest | None = None
-        source: Path | None = None
+        _write_key_texts(run, steps if part is not None else recipe.steps)
+        if part is not None:
+            write_part(run, part, recipe.path, recipe.sets)
         done = 0
         for step in steps:
             directory = run / step.directory
-            before = manifest
             manifest = read_manifest(directory)
             if manifest is not None:
                 check_seals(directory, manifest)
                 done += 1
+            elif options.stop:
+                raise Stopped(options.stop.reason)
             else:
-                if options.stop:
-                    raise Stopped(options.stop.reason)
-                ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
-                records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
-                manifest = local.run_step(
-                    _shown(recipe, step), records, directory, ctx, before.counts.kept if before else None
-                )
-            _refuse_mass_failure(recipe, step, directory, manifest)
-            source = directory
+                taken = options.take(_shown(recipe, step), directory) if options.take else None
+                manifest = taken or _run(recipe, step, run, before, options)
+            _refuse_mass_failure(recipe, step, directory, manifest, options)
+            before = directory, manifest
         if done == len(steps):
             options.say("every step was done before; nothing was asked")
         report = write_report(run)
-        if manifest is not None and not manifest.counts.kept:
+        if part is not None:
+            options.say(f"shard {part} is done, up to {steps[-1].name}; when all are: mathsynth merge {run.parents[1]}")
+        elif before is not None and not before[1].counts.kept:
             raise RunError(f"no row is left after {steps[-1].name}; {report} and `mathsynth show {run}` tell why")
         return report
+
+
+def _run(recipe: Recipe, step: Step, run: Path, before: tuple[Path, Manifest] | None, options: Options) -> Manifest:
+    """Run one step on the rows of the step before it, given with its directory."""
+    directory = run / step.directory
+    ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
+    records = read_rows(before[0], [s.file for s in before[1].shards]) if before else iter(())
+    split = None
+    if options.part is not None:
+        split = Split(places_of_rows(before[0])) if before and step.splits else Split(count(), options.part)
+    rows = before[1].counts.kept if before else None
+    return local.run_step(_shown(recipe, step), records, directory, ctx, rows, split)
 
 
 def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options) -> Manifest:
@@ -143,13 +169,7 @@ def disk_errors(directory: Path) -> Iterator[None]:
 @contextmanager
 def hold(directory: Path) -> Iterator[None]:
     """The right to write a run. RunError naming who has it, or if something else lives in the directory."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        there = {path.name for path in directory.iterdir()}
-    except OSError as error:
-        raise RunError(f"{directory}: {error.strerror}") from None
-    if there and not there & {LOCK, RECIPE, MANIFEST, KEY}:
-        raise UsageError(f"{directory}: not empty and not a run of mathsynth; choose another directory")
+    _refuse_strange(directory)
     handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
@@ -164,6 +184,17 @@ def hold(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def _refuse_strange(directory: Path) -> None:
+    """UsageError if something else lives in the directory, which is made if it is missing."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        there = {path.name for path in directory.iterdir()}
+    except OSError as error:
+        raise RunError(f"{directory}: {error.strerror}") from None
+    if there and not there & {LOCK, RECIPE, MANIFEST, KEY, SHARDS}:
+        raise UsageError(f"{directory}: not empty and not a run of mathsynth; choose another directory")
+
+
 def changes(recipe: Recipe, run: Path) -> list[str]:
     """What is different from the last run in this directory, in lines for the user; empty if nothing is."""
     valid, again, keys = [], [], []
@@ -171,13 +202,8 @@ def changes(recipe: Recipe, run: Path) -> list[str]:
         if (run / step.directory / MANIFEST).exists():
             valid.append(step.name)
             continue
-        old = _last_key(run, step)
-        if old is None or old["key"] == step.key:
+        if (differ := differences(recipe, step, run)) is None:
             continue
-        material = _shown(recipe, step).material
-        differ = list(_differences(old["material"], material, step.name))
-        if old["material"] == material:
-            differ = [f"{step.name}.models: a value that comes from the environment"]
         keys += differ
         asks = any(".prompts." in d or ".models." in d or ".sampling" in d or ".seed" in d for d in differ)
         if not step.models:
@@ -194,6 +220,18 @@ def changes(recipe: Recipe, run: Path) -> list[str]:
         f"  still valid: {', '.join(valid) or 'nothing'}",
         f"  run again: {', '.join(again)}",
     ]
+
+
+def differences(recipe: Recipe, step: Step, run: Path) -> list[str] | None:
+    """The keys of a step that differ from the last run in this directory, `sample.k: 4 -> 8`; none if a step before it
+    differs, and None if nothing does."""
+    old = _last_key(run, step)
+    if old is None or old["key"] == step.key:
+        return None
+    material = _shown(recipe, step).material
+    if old["material"] == material:
+        return [f"{step.name}.models: a value that comes from the environment"]
+    return list(_differences(old["material"], material, step.name))
 
 
 def _shown(recipe: Recipe, step: Step) -> Step:
@@ -231,6 +269,33 @@ def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
     if until not in names:
         raise UsageError(f"--until {until}: {unknown(until, names, 'step')}")
     return recipe.steps[: names.index(until) + 1]
+
+
+def _steps_of_part(
+    recipe: Recipe, steps: Sequence[Step], run: Path
+) -> tuple[Sequence[Step], tuple[Path, Manifest] | None]:
+    """The steps that the parts of a run work on now, with what the first of them takes its rows from.
+
+    That first one needs all rows: the input, or a step like `dedupe` that the run itself has finished.
+    """
+    first, last, ready = 0, 0, 0
+    for step in steps[1:]:
+        if step.splits:
+            first, last = ready, step.number
+        elif read_manifest(run / step.directory) is not None:
+            ready = step.number
+        elif reason := step.config.needs_all():
+            raise UsageError(
+                f"--shard: {step.name}: {reason}; change that, or let the shards end before it: "
+                f"--until {recipe.steps[step.number - 1].name}"
+            )
+        else:
+            break
+    if not last:
+        raise UsageError(f"--shard: nothing to split, for {steps[-1].name} needs all rows; run it without --shard")
+    source = run / recipe.steps[first].directory
+    manifest = read_manifest(source) if first else None
+    return recipe.steps[first : last + 1], None if manifest is None else (source, manifest)
 
 
 def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options: Options) -> Context:
@@ -271,10 +336,10 @@ def _clear(run: Path) -> None:
             path.unlink()
 
 
-def _forget_failures(recipe: Recipe, run: Path, say: Callable[[str], None]) -> None:
+def _forget_failures(steps: Sequence[Step], run: Path, say: Callable[[str], None]) -> None:
     """Reopen the first step with failed rows and all that built on it; their replies stay."""
     reopened = False
-    for step in recipe.steps:
+    for step in steps:
         directory = run / step.directory
         manifest = read_manifest(directory)
         if manifest is None:
@@ -289,8 +354,11 @@ def _forget_failures(recipe: Recipe, run: Path, say: Callable[[str], None]) -> N
         say("no row failed; there is nothing to ask again")
 
 
-def _refuse_mass_failure(recipe: Recipe, step: Step, directory: Path, manifest: Manifest) -> None:
-    """RunError if more than the stated share of a step's calls (or rows, without a model) failed."""
+def _refuse_mass_failure(recipe: Recipe, step: Step, directory: Path, manifest: Manifest, options: Options) -> None:
+    """RunError if more than the stated share of a step's calls (or rows, without a model) failed.
+
+    A part only says so, for the share is that of the whole run, which the merge judges.
+    """
     failed = sum(manifest.counts.failed.values())
     if not failed:
         return
@@ -298,7 +366,10 @@ def _refuse_mass_failure(recipe: Recipe, step: Step, directory: Path, manifest: 
     share = failed / (failed + answered if manifest.models else max(manifest.counts.read, failed))
     if share > recipe.head.max_failed_share:
         first = next(read_failed(directory))
-        raise RunError(
+        line = (
             f"{step.name}: {failed} failed ({share:.0%}, max_failed_share is {recipe.head.max_failed_share:.0%}); "
             f"the first: {first.error}. All are in {directory / 'failed.jsonl'}; --retry-failed asks only those again"
         )
+        if options.part is None:
+            raise RunError(line)
+        options.say(line)

@@ -32,7 +32,7 @@ LAYERS = [
     {"sandbox"},
     {"verifier"},
     {"report"},
-    {"journal"},
+    {"journal", "parts"},
     {"resources", "shards", "similarity"},
     {"records"},
     {"errors"},
@@ -143,7 +143,19 @@ def test_the_package_init_imports_nothing():
 
 
 COMMANDS = ["", "generate", "plan", "preview", "seed-expand", "persona-rewrite", "sample", "verify", "dedupe", "export"]
-COMMANDS += ["input", "check", "gold", "report", "show", "models", "models pull", "recipe", "recipe check", "doctor"]
+COMMANDS += [
+    "input",
+    "check",
+    "gold",
+    "report",
+    "show",
+    "models",
+    "models pull",
+    "recipe",
+    "recipe check",
+    "doctor",
+    "merge",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,10 +8,10 @@ have is also the one that its samples reach most often. `problems.jsonl` says wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -21,17 +21,19 @@ from mathsynth.context import Context
 from mathsynth.errors import BackendError
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution, Verdict
 from mathsynth.settings import validate
-from mathsynth.shards import PROBLEMS, REJECTED, atomic, to_json_line, to_line
+from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import StageConfig, only
 from mathsynth.verifier.vote import Vote, vote
 
 VERSION = 1
-SCOPE = "all"
+SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Solution
 
 OPEN_PER_SLOT = 16
 """Unfinished or not yet written problems per request slot: bounds memory when one early problem takes long."""
+
+WriteLine = Callable[[bytes], None]
 
 
 class VoteConfig(StageConfig):
@@ -103,6 +105,12 @@ class Config(StageConfig):
         """Yes."""
         return True
 
+    def needs_all(self) -> str:
+        """Whether one problem's samples depend on the others'."""
+        if self.policy == "prop2diff":
+            return "policy prop2diff sets every target by the largest fail rate of all problems"
+        return "token_budget is one budget for all problems" if self.token_budget is not None else ""
+
 
 @dataclass
 class Sample:
@@ -162,8 +170,8 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         allocator.record(number, sample, _outcome(graded), graded.prompt_tokens + graded.completion_tokens)
 
     with ExitStack() as files:
-        ledger = files.enter_context(atomic(ctx.directory / PROBLEMS))
-        rejected = files.enter_context(atomic(ctx.directory / REJECTED)) if config.keep_wrong else None
+        ledger = files.enter_context(ctx.lines(PROBLEMS))
+        rejected = files.enter_context(ctx.lines(REJECTED)) if config.keep_wrong else None
 
         def finished() -> Iterator[Outcoming]:
             nonlocal written
@@ -177,8 +185,8 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             yield from finished()
         yield from finished()
         for problem in problems:
-            ctx.meter.done += 1
             yield ctx.dropped(problem, "budget", f"token_budget={config.token_budget} was spent before it was asked")
+            ctx.meter.done += 1
 
 
 async def _ask(problem: Problem, sample: int, config: Config, ctx: Context) -> Sample:
@@ -209,7 +217,7 @@ async def _grade(problem: Problem, reply: Reply, ctx: Context) -> Verdict:
 
 
 def _settle(
-    asked: Asked, trials: Trials, config: Config, ctx: Context, ledger: IO[bytes], rejected: IO[bytes] | None
+    asked: Asked, trials: Trials, config: Config, ctx: Context, ledger: WriteLine, rejected: WriteLine | None
 ) -> Iterator[Outcoming]:
     """The rows of a finished problem, and its line in the ledger."""
     problem = asked.problem
@@ -235,14 +243,14 @@ def _settle(
         reason, detail = _unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx)
     kept = [] if reason else correct[: min(trials.target or config.k, config.k)]
 
-    ledger.write(to_json_line(_ledger_line(problem, trials, counted, len(correct), len(kept), reason, config)))
+    ledger(to_json_line(_ledger_line(problem, trials, counted, len(correct), len(kept), reason, config)))
     difficulty = _difficulty(counted, len(correct), ctx.model(config.model).model)
     for number in kept:
         yield _solution(problem, number, counted[number], difficulty, config, ctx)
     if rejected is not None:
         for number, sample in counted.items():
             if sample.verdict is not None and number not in kept and _outcome(sample) != "correct":
-                rejected.write(to_line(_solution(problem, number, sample, difficulty, config, ctx)))
+                rejected(to_line(_solution(problem, number, sample, difficulty, config, ctx)))
     for number, sample in counted.items():
         if sample.error:
             yield ctx.failed(problem, "model", f"sample {number}: {sample.error}")
