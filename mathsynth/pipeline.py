@@ -292,7 +292,8 @@ def _steps_of_part(
         else:
             break
     if not last:
-        raise UsageError(f"--shard: nothing to split, for {steps[-1].name} needs all rows; run it without --shard")
+        name = steps[min(1, len(steps) - 1)].name
+        raise UsageError(f"--shard: {name} needs all rows, so it runs first and alone: --until {name} without --shard")
     source = run / recipe.steps[first].directory
     manifest = read_manifest(source) if first else None
     return recipe.steps[first : last + 1], None if manifest is None else (source, manifest)
@@ -366,9 +367,10 @@ def _refuse_mass_failure(recipe: Recipe, step: Step, directory: Path, manifest: 
     share = failed / (failed + answered if manifest.models else max(manifest.counts.read, failed))
     if share > recipe.head.max_failed_share:
         first = next(read_failed(directory))
+        again = "the shards with --retry-failed ask" if options.take else "--retry-failed asks"
         line = (
             f"{step.name}: {failed} failed ({share:.0%}, max_failed_share is {recipe.head.max_failed_share:.0%}); "
-            f"the first: {first.error}. All are in {directory / 'failed.jsonl'}; --retry-failed asks only those again"
+            f"the first: {first.error}. All are in {directory / 'failed.jsonl'}; {again} only those again"
         )
         if options.part is None:
             raise RunError(line)

@@ -8,8 +8,8 @@
 # A task that ends early and in order (exit 3: time limit, preemption, a server that is gone) puts itself back in the
 # queue and goes on where it stopped; so does one whose node died (--requeue). Nothing is asked twice. A task that fails
 # otherwise holds back the merge: mend it, then `RUN=… SHARDS=8 sbatch --array=3 slurm.sh my.yaml …`, and at the end
-# `mathsynth merge RUN`. A step between others that needs all rows (dedupe before sample) takes two rounds: run this
-# with UNTIL=dedupe first, then again without.
+# `mathsynth merge RUN`. A recipe with a step that needs all rows before sample (dedupe-problems in augment.yaml) takes
+# two rounds: this with UNTIL=dedupe-problems first, then again without.
 #
 #SBATCH --job-name=mathsynth
 #SBATCH --cpus-per-task=8
@@ -21,23 +21,22 @@
 
 set -u
 : "${RUN:?the run directory, on a file system that all nodes share}" "${SHARDS:=8}" "${UNTIL:=}"
-until=${UNTIL:+--until=$UNTIL}
 
 if [ -z "${SLURM_ARRAY_TASK_ID:-}" ]; then
     export RUN SHARDS UNTIL
-    array=$(sbatch --parsable --array="0-$((SHARDS - 1))" "$0" "$@") || exit 1
-    sbatch --dependency="afterok:${array%%;*}" --job-name=mathsynth-merge --cpus-per-task=8 --time=24:00:00 \
-        --requeue --wrap "mathsynth merge '$RUN' $until"
-    exit
+    array=$(sbatch --parsable --array="0-$((SHARDS - 1))" "$0" "$@") || exit
+    exec sbatch --dependency="afterok:${array%%;*}" --job-name=mathsynth-merge --cpus-per-task=8 --time=24:00:00 \
+        --requeue --wrap "mathsynth merge '$RUN' ${UNTIL:+--until '$UNTIL'}"
 fi
 
-# Slurm tells this shell alone of the coming end; the run wants to hear of it too, and takes up to 30 s.
-mathsynth generate "$@" -o "$RUN" $until --shard "$SLURM_ARRAY_TASK_ID/$SHARDS" &
-trap 'kill -TERM $!' TERM
-wait $!
-code=$?
-while kill -0 $! 2>/dev/null; do # the signal ended the first wait, not the run
-    wait $!
+# Slurm tells this shell alone of the coming end; the run wants to hear of it too, and then takes up to 30 s.
+pid='' told=yes
+trap 'told=yes; [ -z "$pid" ] || kill -TERM "$pid"' TERM
+mathsynth generate "$@" -o "$RUN" --shard "$SLURM_ARRAY_TASK_ID/$SHARDS" ${UNTIL:+--until "$UNTIL"} &
+pid=$!
+while [ -n "$told" ]; do # a signal ends `wait` before the run has ended
+    told=''
+    wait "$pid"
     code=$?
 done
 if [ "$code" -eq 3 ]; then

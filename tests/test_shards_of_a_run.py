@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -89,11 +88,11 @@ def with_bad_rows(recipe: Path) -> Path:
     return recipe
 
 
-@pytest.mark.parametrize(("of", "steps"), [(1, WRONG_TOO), (3, WRONG_TOO), (16, SAMPLE_ONLY)])
+@pytest.mark.parametrize(("of", "steps"), [(1, WRONG_TOO), (3, WRONG_TOO), (15, SAMPLE_ONLY)])
 def test_the_bytes_are_those_of_a_run_without_shards(
     tmp_path: Path, server: Served, monkeypatch: pytest.MonkeyPatch, of: int, steps: str
 ) -> None:
-    """16 shards of 13 problems: some have none."""
+    """15 shards of 13 problems: two have none."""
     monkeypatch.setattr(local, "SHARD_ROWS", 5)
     recipe = with_bad_rows(write_recipe(tmp_path, 13, steps))
     whole, run = tmp_path / "whole", tmp_path / "run"
@@ -120,6 +119,7 @@ def test_a_problem_made_of_seeds_in_two_shards_is_as_without_shards(tmp_path: Pa
         return arithmetic(body, int(body["seed"]), 0.8, {})
 
     steps = "  seed-expand: {methods: {inspired: {n: 2, prompt: rephrase}}}\n" + SAMPLE_ONLY
+    steps = steps.replace("  export", "  dedupe: {solutions: exact}\n  export")
     recipe, whole, run = write_recipe(tmp_path, 5, steps), tmp_path / "whole", tmp_path / "run"
     with fault_server(reply=reply) as server:
         assert generate_here(recipe, whole, server.url).code == 0
@@ -128,6 +128,8 @@ def test_a_problem_made_of_seeds_in_two_shards_is_as_without_shards(tmp_path: Pa
     made = [row for row in rows(step(run, "seed-expand") / "00000.jsonl") if row["method"] == "inspired"]
     assert (len(made), len({row["id"] for row in made})) == (5, 1)
     assert [row["reason"] for row in rows(step(run, "seed-expand") / "dropped.jsonl")] == ["made_before"] * 5
+    trained = [row["metadata"]["id"] for row in rows(step(run, "export") / "train.jsonl")]
+    assert len(trained) == len(set(trained)) > 5
     assert differing(merged(run), result(whole)) == []
 
 
@@ -137,7 +139,12 @@ def test_a_step_that_needs_all_rows_in_the_middle_takes_two_rounds(tmp_path: Pat
     server.asked.clear()
     shards(recipe, run, server.url, 2)
     assert not list(run.glob("shards/*/*sample*"))
-    assert merge(run, until="dedupe-problems").code == 0
+    shutil.copytree(run, tmp_path / "once")
+    assert "to split it too, merge with --until dedupe-problems, then run the shards" in merge(tmp_path / "once").err
+    assert differing(merged(tmp_path / "once"), result(whole)) == []
+    server.asked.clear()
+    done = merge(run, until="dedupe-problems")
+    assert (done.code, "to split it too" in done.err) == (0, False)
     shards(recipe, run, server.url, 2)
     assert list(run.glob("shards/*/*sample*"))
     before = server.asked.total()
@@ -164,13 +171,24 @@ def test_what_compares_all_problems_is_not_split(tmp_path: Path, server: Served,
     assert (
         refused.err == f"--shard: sample: {why}; change that, or let the shards end before it: --until persona-rewrite"
     )
-    shards(recipe, run, server.url, 2, [change], until="persona-rewrite")
-    assert merge(run).code == 0
-    assert generate_here(recipe, whole, server.url, [change]).code == 0
     if "prop2diff" in change:  # a budget that binds depends on timing
+        shards(recipe, run, server.url, 2, [change], until="persona-rewrite")
+        assert merge(run).code == 0
+        assert generate_here(recipe, whole, server.url, [change]).code == 0
         assert differing(merged(run), result(whole)) == []
-    alone = generate_here(recipe, tmp_path / "other", server.url, part=Part(0, 2), until="input")
-    assert (alone.code, "nothing to split" in alone.err) == (2, True)
+
+
+def test_what_needs_all_rows_at_the_beginning_runs_first(tmp_path: Path, server: Served) -> None:
+    recipe = write_recipe(tmp_path, 5, "  dedupe: {}\n" + SAMPLE_ONLY)
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    refused = generate_here(recipe, run, server.url, part=Part(0, 2))
+    assert refused.code == 2
+    assert "dedupe needs all rows, so it runs first and alone: --until dedupe without --shard" in refused.err
+    assert generate_here(recipe, run, server.url, until="dedupe").code == 0
+    shards(recipe, run, server.url, 2)
+    assert merge(run).code == 0
+    assert generate_here(recipe, whole, server.url).code == 0
+    assert differing(merged(run), result(whole)) == []
 
 
 def test_a_changed_verifier_grades_the_merged_run_again_without_asking(tmp_path: Path, server: Served) -> None:
@@ -202,6 +220,7 @@ def test_failures_are_judged_over_all_shards_and_asked_again_in_one(tmp_path: Pa
         refused = merge(run)
         assert refused.code == 1
         assert "max_failed_share is 5%" in refused.err
+        assert "the shards with --retry-failed ask only those again" in refused.err
         done = generate_here(recipe, run, good.url, sets, part=Part(1, 2), retry_failed=True)
         assert done.code == 0
         assert merge(run).code == 0
@@ -277,6 +296,27 @@ def test_gaps_and_overlaps_are_named(tmp_path: Path, server: Served, monkeypatch
     assert f"1 not there ({ids[4]} of shard 0/2)" in merge(run).err
 
 
+def test_a_merge_that_was_killed_goes_on(tmp_path: Path, server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, whole, run = write_recipe(tmp_path, 6, EVERY_STEP), tmp_path / "whole", tmp_path / "run"
+    assert generate_here(recipe, whole, server.url).code == 0
+    shards(recipe, run, server.url, 2)
+    write_json = merging.write_json
+
+    def killed(path: Path, value: Any) -> None:
+        if "-sample-" in path.parent.name:
+            raise KeyboardInterrupt
+        write_json(path, value)
+
+    monkeypatch.setattr(merging, "write_json", killed)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            merge(run)
+    monkeypatch.setattr(merging, "write_json", write_json)
+    assert merge(run).code == 0
+    assert differing(merged(run), result(whole)) == []
+    assert replies(run) == sum(map(replies, run.glob("shards/*")))
+
+
 def test_a_shard_that_ran_again_after_the_merge_is_merged_again(tmp_path: Path, server: Served) -> None:
     recipe, run = write_recipe(tmp_path, 6), tmp_path / "run"
     shards(recipe, run, server.url, 2)
@@ -311,7 +351,7 @@ def test_kill_9_of_a_shard_changes_no_byte(tmp_path: Path) -> None:
                 process.kill()
                 kills += 1
             finish(process)
-        assert "is not finished" in merge_command(run).err or "no shard" in merge_command(run).err
+        assert "no shard 0/3, 2/3; run the same command with --shard 0/3" in merge(run).err
         for index in range(3):
             done = finish(start(recipe, run, server.url, flags=["--shard", f"{index}/3"]))
             assert done.code == 0, done.err
@@ -322,6 +362,69 @@ def test_kill_9_of_a_shard_changes_no_byte(tmp_path: Path) -> None:
     assert differing(merged(run), result(whole)) == []
 
 
-def merge_command(run: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mathsynth", "merge", str(run)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+class Cluster:
+    """The script for Slurm under bash, with commands of Slurm that only note what they are told."""
+
+    def __init__(self, directory: Path) -> None:
+        self.told = directory / "told"
+        programs = directory / "bin"
+        programs.mkdir()
+        for name, body in (
+            ("sbatch", f'printf "%s|" sbatch "$@" >> {self.told}; echo >> {self.told}; echo "77;cluster"'),
+            ("scontrol", f"echo scontrol $@ >> {self.told}"),
+            ("mathsynth", f'exec {sys.executable} -m mathsynth "$@"'),
+        ):
+            (programs / name).write_text(f"#!/bin/bash\n{body}\n")
+            (programs / name).chmod(0o755)
+        self.env = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{programs}:{os.environ['PATH']}"}
+
+    def bash(self, *words: str | Path, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", *map(str, words)], env=self.env | env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def task(self, index: int, recipe: Path, url: str, run: Path) -> subprocess.Popen[str]:
+        words = (SCRIPT, recipe, "--set", f"models.teacher.base_url={url}")
+        array = {"SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": str(index)}
+        return self.bash(*words, RUN=str(run), SHARDS="2", **array)
+
+
+SCRIPT = ROOT / "recipes" / "slurm.sh"
+
+
+def test_the_script_for_slurm_submits_an_array_and_a_merge_that_waits_for_it(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    assert finish(cluster.bash(SCRIPT, "my.yaml", "--set", "sample.k=8", RUN="/all/runs/big", SHARDS="3")).code == 0
+    assert finish(cluster.bash(SCRIPT, "my.yaml", RUN="/all/runs/big", UNTIL="dedupe")).code == 0
+    assert finish(cluster.bash(SCRIPT, "my.yaml")).code == 1
+    array, merging, _, round_one = (line.split("|")[:-1] for line in cluster.told.read_text().splitlines())
+    assert array == ["sbatch", "--parsable", "--array=0-2", str(SCRIPT), "my.yaml", "--set", "sample.k=8"]
+    assert merging[1] == "--dependency=afterok:77"
+    assert merging[-1].split() == ["mathsynth", "merge", "'/all/runs/big'"]
+    assert round_one[-1].split() == ["mathsynth", "merge", "'/all/runs/big'", "--until", "'dedupe'"]
+
+
+@pytest.mark.slow
+def test_the_script_for_slurm_makes_the_run(tmp_path: Path) -> None:
+    """A task that is told to end finishes what is under way and puts itself back in the queue."""
+    recipe, whole, run = write_recipe(tmp_path, 8, EVERY_STEP), tmp_path / "whole", tmp_path / "the run"
+    cluster = Cluster(tmp_path)
+    with fault_server(latency=0.2) as server:
+        first = cluster.task(0, recipe, server.url, run)
+        assert wait_until(first, lambda: server.finished.total() >= 3 and server.in_flight > 0)
+        first.send_signal(signal.SIGTERM)
+        done = finish(first)
+        assert (done.code, "stopped by SIGTERM" in done.err) == (3, True)
+        assert cluster.told.read_text() == "scontrol requeue 77_0\n"
+        assert server.finished == server.asked
+        for task in [cluster.task(index, recipe, server.url, run) for index in (1, 0)]:
+            done = finish(task)
+            assert done.code == 0, done.err
+        assert set(server.asked.values()) == {1}
+        done = finish(cluster.bash("-c", f"mathsynth merge '{run}'"))
+        assert done.code == 0, done.err
+        assert set(server.asked.values()) == {1}
+        assert generate_here(recipe, whole, server.url).code == 0
+    # The card says by which command it was made.
+    card = {f"{step(whole, 'export').name}/{name}" for name in ("README.md", "manifest.json")}
+    assert set(differing(merged(run), result(whole))) <= card

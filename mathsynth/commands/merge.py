@@ -95,7 +95,10 @@ def merge(recipe: Recipe, run: Path, options: Options) -> None:
             _link_replies(shards, run, step)
             return _merge_step(shards, step, directory, options)
 
-        options.say(f"merging {len(shards)} shards: {', '.join(s.name for s in recipe.steps if s.directory in marks)}")
+        taken = [step for step in recipe.steps if step.directory in marks]
+        options.say(f"merging {len(shards)} shards: {', '.join(step.name for step in taken)}")
+        if line := _second_round(recipe, run, taken[-1], options.until):
+            options.say(line)
         generate(recipe, run, replace(options, take=take))
 
 
@@ -168,6 +171,21 @@ def _reopen(recipe: Recipe, run: Path, marks: dict[str, str]) -> None:
         if reopened:
             manifest.unlink(missing_ok=True)
     write_json(path, merged | marks)
+
+
+def _second_round(recipe: Recipe, run: Path, last: Step, until: str | None) -> str:
+    """How a later step can be split too that asks a model and would now run here alone; empty if there is none."""
+    before = last
+    for step in recipe.steps[last.number + 1 :]:
+        if before.name == until or (run / step.directory / MANIFEST).exists():
+            break
+        if step.splits and step.models:
+            return (
+                f"{step.name} runs in this process alone; to split it too, merge with --until {before.name}, "
+                "then run the shards and the merge again"
+            )
+        before = step
+    return ""
 
 
 def _check_rows(shards: Sequence[Shard], run: Path, shared: str) -> None:
