@@ -37,7 +37,7 @@ bench-vllm: $(VENV_VLLM)/.mathsynth ## tokens per second of the sample stage ove
 	VLLM_CPU_KVCACHE_SPACE=2 $(BIN_VLLM)/python benchmarks/vllm_bench.py "$$($(BIN_VLLM)/python tests/vllm_model.py)"
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(VENV_VLLM)
 
 $(VENV)/.local: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -60,24 +60,24 @@ def context(model: str, scratch: Path) -> Context:
     )
 
 
-def stage(model: str, samples: int) -> tuple[int, float]:
-    """(completion tokens, seconds) of our stage."""
+def stage(model: str, samples: int) -> tuple[int, float, float]:
+    """(completion tokens, seconds, CPU seconds of this process) of our stage."""
     with tempfile.TemporaryDirectory() as scratch:
         ctx = context(model, Path(scratch))
         try:
             ctx.probe("teacher")
             config = sample.Config(prompt="solve-few-shot", policy="fixed", k=samples, max_trials=samples)
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             rows = sum(1 for _ in sample.run(iter(problems()), config, ctx))
             seconds = time.perf_counter() - started
             assert rows, "no row"
-            return ctx.meter.completion_tokens, seconds
+            return ctx.meter.completion_tokens, seconds, time.process_time() - cpu
         finally:
             ctx.close()
 
 
-def plain(model: str, samples: int) -> tuple[int, float]:
-    """(completion tokens, seconds) of one call of `LLM.chat` with the very requests of our stage."""
+def plain(model: str, samples: int) -> tuple[int, float, float]:
+    """The same of one call of `LLM.chat` with the very requests of our stage."""
     os.environ.update(vllm.ENVIRONMENT)
     from vllm import LLM, SamplingParams
 
@@ -102,10 +102,10 @@ def plain(model: str, samples: int) -> tuple[int, float]:
         )
         for request in requests
     ]
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     outputs = engine.chat(conversations, parameters, use_tqdm=False)
     seconds = time.perf_counter() - started
-    return sum(len(output.outputs[0].token_ids) for output in outputs), seconds
+    return sum(len(output.outputs[0].token_ids) for output in outputs), seconds, time.process_time() - cpu
 
 
 def measure(mode: str, model: str, samples: int) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def measure(mode: str, model: str, samples: int) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     print(
         f"{mode:<6} {found['tokens']:>8,} tokens {found['seconds']:>7.1f} s {found['rate']:>7.0f} tokens/s"
-        f"   this process {found['cpu']:.1f} CPU-s",
+        f"{1000 * found['cpu'] * TOKENS / found['tokens']:>6.1f}  CPU-s of this process for 1,000 replies",
         flush=True,
     )
     return found
@@ -125,9 +125,7 @@ def main() -> None:
     """All rounds, then the ratios."""
     model, rounds, samples, *mode = [*sys.argv[1:], *("2", "8")[len(sys.argv) - 2 :]]
     if mode:
-        cpu = time.process_time()
-        tokens, seconds = {"stage": stage, "plain": plain}[mode[0]](model, int(samples))
-        cpu = time.process_time() - cpu
+        tokens, seconds, cpu = {"stage": stage, "plain": plain}[mode[0]](model, int(samples))
         print(json.dumps({"tokens": tokens, "seconds": seconds, "rate": tokens / seconds, "cpu": cpu}))
         return
     print(f"{len(problems())} problems, {samples} samples each, {TOKENS} tokens a reply; {os.cpu_count()} cores")

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from fault_server import MODEL
-
 from mathsynth.errors import MathsynthError
 from mathsynth.pipeline import Options
 from mathsynth.pipeline import generate as run_pipeline

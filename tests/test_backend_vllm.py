@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
-from runs import rows, step, unaccounted
 
 from mathsynth.backends import vllm as backend
 from mathsynth.errors import UsageError
 from mathsynth.shards import open_lines
+from runs import rows, step, unaccounted
 
 HERE = Path(__file__).parent
 INSTALLED = importlib.util.find_spec("vllm") is not None

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from command_line import asked, copy_run, ms, read_lines, rows, step, write_lines, write_project
 
+from command_line import asked, copy_run, ms, read_lines, rows, step, write_lines, write_project
 from mathsynth import __version__
 from mathsynth.methods import method_names
 from mathsynth.recipe import read_recipe

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from command_line import PROMPTS, Result, ms, read_lines, rows, write_lines
 
+from command_line import PROMPTS, Result, ms, read_lines, rows, write_lines
 from mathsynth.records import Problem
 
 ONE, TWO, THREE = "What is 1 + 1?", "What is 2 + 2?", "What is 3 + 3?"
