@@ -123,7 +123,7 @@ def measure(mode: str, model: str, samples: int) -> dict[str, Any]:
 
 def main() -> None:
     """All rounds, then the ratios."""
-    model, rounds, samples, *mode = [*sys.argv[1:], *("2", "8")[len(sys.argv) - 2 :]]
+    model, rounds, samples, *mode = [*sys.argv[1:], *("2", "2")[len(sys.argv) - 2 :]]
     if mode:
         tokens, seconds, cpu = {"stage": stage, "plain": plain}[mode[0]](model, int(samples))
         print(json.dumps({"tokens": tokens, "seconds": seconds, "rate": tokens / seconds, "cpu": cpu}))
