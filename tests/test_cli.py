@@ -89,7 +89,7 @@ def run(made: Path, recipe: Path, here: Path) -> Path:
         ("status no", "no: no such run directory"),
         ("status foreign", "foreign: no run of mathsynth"),
         ("pause no", "no: no such run directory"),
-        ("concurrency foreign teacher 0", "not in the range x>=1"),
+        ("concurrency foreign teacher 0", "greater than or equal to 1"),
         ("models pull nope", "no weights named 'nope'; known: smollm2-135m"),
     ],
 )

@@ -58,7 +58,7 @@ def look(run: Path) -> Seen:
     if not any((run / name).exists() for name in (LOCK, STEPS, KEY)):
         raise UsageError(f"{run}: no such run directory" if not run.is_dir() else f"{run}: no run of mathsynth")
     alive, holder, status = held(run), holder_of(run), read(run / STATUS, Status)
-    if status is not None and alive and holder != f"process {status.process} on {status.host}":
+    if alive and status and (status.state != "running" or holder != f"process {status.process} on {status.host}"):
         status = None  # of the process before
     done, coming = _steps(run)
     if alive:
