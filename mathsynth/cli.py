@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +42,7 @@ Sets = Annotated[list[str], typer.Option("--set", metavar="stage.key=value", hel
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships.")]
 Ins = Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read at most this many problems.")]
 
 
@@ -187,7 +187,7 @@ def gold(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]) -> None:
+def report(run: RunArg) -> None:
     """The numbers of a run: tables here, and report.html beside the run."""
     from mathsynth import pipeline
 
@@ -223,6 +223,43 @@ def doctor(
         healthy = healthy and fine
         typer.echo(f"{'ok  ' if fine else 'FAIL'} {name}: {text}")
     raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def status(run: RunArg, as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False) -> None:
+    """What a run is doing, seen from any shell; of one that ended, what is done and what comes next."""
+    from mathsynth.commands.status import look, told
+
+    seen = look(run)
+    typer.echo(seen.model_dump_json(indent=2) if as_json else told(seen))
+
+
+@app.command()
+def pause(run: RunArg) -> None:
+    """Let a live run send nothing new until `resume` (or until it is started again); what is under way finishes."""
+    _steer(run, "pause", paused=True)
+
+
+@app.command()
+def resume(run: RunArg) -> None:
+    """Let a paused run go on."""
+    _steer(run, "resume", paused=False)
+
+
+@app.command()
+def concurrency(
+    run: RunArg,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name in the recipe.")],
+    requests: Annotated[int, typer.Argument(metavar="N", min=1, help="Requests under way at once.")],
+) -> None:
+    """Change how many requests a live run has under way at once, until it ends."""
+    _steer(run, "change", in_flight={model: requests})
+
+
+def _steer(run: Path, verb: str, **told: Any) -> None:
+    from mathsynth.commands.status import steer
+
+    say(steer(run, verb, **told))
 
 
 @models_app.command("list")
@@ -311,39 +348,20 @@ def _recipe(given: str, sets: list[str], limit: int | None = None) -> Recipe:
 
 
 def _options(**chosen: Any) -> Options:
-    """Options with the bar and messages on stderr. SIGTERM: finish what is under way, then stop; Ctrl-C: stop now."""
-    import asyncio
-
+    """Options with the bar and messages on stderr, and what signals do."""
     from mathsynth.commands.display import Bar
+    from mathsynth.commands.signals import obey_signals
     from mathsynth.context import Stop
     from mathsynth.pipeline import Options
 
     stop, bar = Stop(), Bar()
 
-    def on_term(*_: object) -> None:
-        if stop:
-            sys.exit(143)
-        stop.reason = "stopped by SIGTERM"
-
     def message(text: str) -> None:
         bar.end()
         say(text)
 
-    def on_int(*_: object) -> None:
-        # Raised inside a task it would leave half-done work behind that nothing wakes; the event loop raises it
-        # between two steps of its tasks.
-        try:
-            asyncio.get_running_loop().call_soon_threadsafe(_interrupt)
-        except RuntimeError:
-            raise KeyboardInterrupt from None
-
-    signal.signal(signal.SIGTERM, on_term)
-    signal.signal(signal.SIGINT, on_int)
+    obey_signals(stop)
     return Options(display=bar, stop=stop, say=message, command=shlex.join(["mathsynth", *sys.argv[1:]]), **chosen)
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def _print_tables(run: Path) -> None:

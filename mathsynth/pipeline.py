@@ -10,6 +10,7 @@ import fcntl
 import os
 import platform
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from mathsynth.backends.base import Reply, Request
 from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
+from mathsynth.live import CONTROL, STATUS, Live
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record
@@ -67,7 +69,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
     RunError if the directory can't be used or too much failed, Stopped if the run was told to end early.
     """
     steps = _until(recipe, options.until)
-    with disk_errors(run), hold(run):
+    with disk_errors(run), hold(run), _live(recipe, run, options) as live:
         if options.fresh:
             _clear(run)
         if options.retry_failed:
@@ -80,7 +82,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         manifest: Manifest | None = None
         source: Path | None = None
         done = 0
-        for step in steps:
+        for number, step in enumerate(steps, 1):
             directory = run / step.directory
             before = manifest
             manifest = read_manifest(directory)
@@ -90,7 +92,8 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             else:
                 if options.stop:
                     raise Stopped(options.stop.reason)
-                ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
+                meter = Meter(step.name, number, len(steps))
+                ctx = _context(recipe, step, directory, run / REPLIES / step.replies, meter, options, live)
                 records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
                 manifest = local.run_step(
                     _shown(recipe, step), records, directory, ctx, before.counts.kept if before else None
@@ -114,8 +117,9 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             options.say(f"{directory}: up to date")
             return manifest
         (directory / MANIFEST).unlink(missing_ok=True)
-        ctx = _context(recipe, step, directory, directory / REPLIES, options)
-        return local.run_step(_shown(recipe, step), records, directory, ctx, None)
+        with _live(recipe, directory, options) as live:
+            ctx = _context(recipe, step, directory, directory / REPLIES, Meter(step.name), options, live)
+            return local.run_step(_shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -152,16 +156,43 @@ def hold(directory: Path) -> Iterator[None]:
         raise UsageError(f"{directory}: not empty and not a run of mathsynth; choose another directory")
     handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-            raise RunError(f"{directory}: {holder} is writing this run; wait for it or stop it") from None
+        if not _lock(handle):
+            holder = holder_of(directory) or "another process"
+            raise RunError(f"{directory}: {holder} is writing this run; wait for it or stop it")
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Whether the lock could be had. `held` has it for a moment when it looks, so one refusal is none."""
+    for wait in (0.05, 0.05, 0.0):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(wait)
+    return False
+
+
+def held(directory: Path) -> bool:
+    """Whether a process, on this machine or another, is writing this run now."""
+    try:
+        with open(directory / LOCK, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def holder_of(directory: Path) -> str:
+    """Who wrote this run last, or does now: `process 12 on gpu1`."""
+    lock = directory / LOCK
+    return lock.read_bytes().decode("utf-8", "replace").strip() if lock.exists() else ""
 
 
 def changes(recipe: Recipe, run: Path) -> list[str]:
@@ -233,7 +264,14 @@ def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
     return recipe.steps[: names.index(until) + 1]
 
 
-def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options: Options) -> Context:
+def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
+    in_flight = {name: model.max_in_flight for name, model in recipe.models.items()}
+    return Live(directory, options.display, options.command, in_flight)
+
+
+def _context(
+    recipe: Recipe, step: Step, directory: Path, replies: Path, meter: Meter, options: Options, live: Live
+) -> Context:
     return Context(
         stage=step.name,
         directory=directory,
@@ -250,9 +288,10 @@ def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options
             command=options.command,
             models={name: model.model for name, model in recipe.models.items()},
         ),
-        meter=Meter(step.name),
-        display=options.display,
+        meter=meter,
+        display=live,
         stop=options.stop,
+        hear=live.control,
         watch=options.watch,
         redact=recipe.document.redact,
     )
@@ -267,7 +306,7 @@ def _clear(run: Path) -> None:
     for path in run.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != LOCK:
+        elif path.name not in (LOCK, STATUS, CONTROL):
             path.unlink()
 
 

@@ -25,8 +25,8 @@ LAYERS = [
     {"procedural"},
     {"context"},
     {"calls", "allocation", "prompts", "questions", "readers"},
-    {"yamlfile"},
-    {"settings", "progress"},
+    {"yamlfile", "live"},
+    {"settings", "progress", "gate"},
     {"backends"},
     {"models"},
     {"sandbox"},
@@ -39,7 +39,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 ONE_FILE_EACH = {"stages", "methods", "executors", "backends", "commands"}
-SHARED = {"backends": {"base"}, "stages": {"input"}, "commands": {"grading"}}
+SHARED = {"backends": {"base"}, "stages": {"input"}, "commands": {"grading", "display"}}
 HEAVY = {"sympy", "openai", "vllm", "ray", "torch", "datasets", "numpy", "pyarrow", "xllamacpp", "pandas"}
 MAX_LINES = 400
 
@@ -143,7 +143,21 @@ def test_the_package_init_imports_nothing():
 
 
 COMMANDS = ["", "generate", "plan", "preview", "seed-expand", "persona-rewrite", "sample", "verify", "dedupe", "export"]
-COMMANDS += ["input", "check", "gold", "report", "show", "models", "models pull", "recipe", "recipe check", "doctor"]
+COMMANDS += [
+    "input",
+    "check",
+    "gold",
+    "report",
+    "show",
+    "status",
+    "pause",
+    "concurrency",
+    "models",
+    "models pull",
+    "recipe",
+    "recipe check",
+    "doctor",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

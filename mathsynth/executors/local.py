@@ -48,11 +48,13 @@ def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Contex
     """
     directory.mkdir(parents=True, exist_ok=True)
     for path in directory.iterdir():
-        if path.is_file() and path.name not in (KEY, USE):
+        # Hidden ones are the lock, what other shells read and USE; `.tmp` is a file that was never finished.
+        if path.is_file() and path.name != KEY and (path.name[0] != "." or path.suffix == ".tmp"):
             path.unlink()
     write_json(directory / KEY, {"key": step.key, "material": step.material})
     started, clock = datetime.now(UTC), time.monotonic()
     ctx.meter.total = rows
+    ctx.show()
     done = False
     earlier: dict[str, Any] | None = None
     use: dict[str, ModelUse] = {}
