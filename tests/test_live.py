@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from command_line import ms, write_project
 from fault_server import Served, fault_server
-from runs import Done, finish, generate_here, rows, start, step, write_recipe
-
 from mathsynth.backends.base import ModelConfig, Reply, Request, Sampling
 from mathsynth.calls import Caller
 from mathsynth.commands.display import line
@@ -29,6 +28,7 @@ from mathsynth.journal import Journal
 from mathsynth.live import CONTROL, STATUS, Control, Live, Status, read, write
 from mathsynth.pipeline import hold
 from mathsynth.progress import Meter, Silent
+from runs import Done, finish, generate_here, rows, start, step, write_recipe
 
 PROBLEMS = 60
 
