@@ -98,6 +98,8 @@ class Caller:
                 self.use.errors += 1
                 self._meter.errors += 1
                 if error.fatal:
+                    if self._stopping():  # a signal to the whole job ends an engine before us
+                        raise Stopped(f"stopped while a request was under way ({error})") from None
                     raise
                 if not error.retryable:
                     raise self._refusal(error) from None
