@@ -12,6 +12,7 @@ later replies are waste and change nothing. A problem has no more samples under 
 of those it has had, so waste stays below 2 %. Only when slots would stand empty, at the end of the list or with the
 window full, it may have as many as its measured pass rate says are needed. For `prop2diff` a problem goes on after its
 own pilot with the target that it will have at least (max f <= 1), so no slot waits for the last pilot.
+A vote is no matter of targets: the caller says after each sample that counts how many more it takes at least.
 
 `adaptive` knows a pass rate as a Beta posterior from Jeffreys' prior: (correct + 1/2) / (decided + 1) on average.
 Its objective, under a token budget: each solved problem is worth 1 (coverage first), each further row, the n-th of its
@@ -30,7 +31,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -68,6 +69,10 @@ class Trials:
     """Correct samples wanted at least, whatever the policy says."""
     rising_to: int = 0
     """For `adaptive`, k: the target rises towards it with every wrong sample."""
+    missing: Callable[[int], int] | None = None
+    """For votes: how many samples more than the settled ones decide at the earliest; 0 ends the problem."""
+    decides_at: int = 0
+    """The number of settled samples at which a vote can be decided at the earliest."""
     outcomes: bytearray = field(default_factory=bytearray)
     """By sample number: UNDER_WAY or one of CODES."""
     settled: int = 0
@@ -85,7 +90,7 @@ class Trials:
     key: float | None = None
     """Its place in the queue; None if it is not queued."""
     reason: str = ""
-    """Why it ended: `target`, `cap` or `budget`."""
+    """Why it ended: `target`, `decided` (a vote), `cap` or `budget`."""
 
     def settle(self) -> None:
         """Let samples count in the order of their numbers, as far as the target asks."""
@@ -98,16 +103,22 @@ class Trials:
             self.wrong += outcome == WRONG
             if self.rising_to:
                 self.target = max(self.least, rows_wanted(self.rising_to, self.wrong))
+            if self.missing is not None:
+                self.decides_at = self.settled + self.missing(self.settled)
 
     @property
     def reached(self) -> bool:
-        """Whether the target is met."""
+        """Whether the target is met, or the vote decided."""
+        if self.missing is not None:
+            return self.settled >= self.decides_at
         return self.target is not None and self.corrects >= self.target
 
     @property
     def safe(self) -> int:
         """Further samples that can be asked for with little or no risk of waste."""
         left = self.cap - len(self.outcomes)
+        if self.missing is not None:
+            return min(self.cap, self.decides_at) - len(self.outcomes)
         if self.target is None:
             return left
         need = self.target - self.hits
@@ -118,6 +129,9 @@ class Trials:
     @property
     def eager(self) -> int:
         """Further samples worth asking for on empty slots: the need over the measured pass rate."""
+        if self.missing is not None and self.settled:
+            # A vote that is open after its first samples has a leader with about half of them.
+            return min(self.cap, 2 * self.decides_at - self.settled) - len(self.outcomes)
         if self.target is None:
             return 0
         rate = (self.hits + 1) / (len(self.outcomes) - self.under_way + 2)
@@ -177,14 +191,16 @@ class Allocator:
         """Problems that are not finished."""
         return len(self._open)
 
-    def add(self, *, samples: int | None = None, least: int = 1) -> int:
-        """One more problem; its number. `samples` asks for exactly that many, whatever the policy (votes).
+    def add(self, *, samples: int | None = None, missing: Callable[[int], int] | None = None, least: int = 1) -> int:
+        """One more problem; its number. `samples` asks for that many, whatever the policy (votes).
 
+        `missing` ends them early: told how many samples count so far, it says how many more it takes at least.
         `least`: correct samples that it needs to count at all, if that is more than the policy wants.
         """
         trials = Trials(self._added, cap=self.max_trials, target=None, least=least)
         if samples is not None or self.policy == "fixed":
-            trials.cap, trials.fail_rate = samples or self.k, 0.0
+            trials.cap, trials.fail_rate, trials.missing = samples or self.k, 0.0, missing
+            trials.decides_at = missing(0) if missing is not None else 0
         elif self.policy == "uniform":
             trials.target = max(least, self.k)
         elif self.policy == "adaptive":
@@ -196,6 +212,11 @@ class Allocator:
         self._added += 1
         self._look(trials)
         return trials.number
+
+    def resize(self, window: int) -> None:
+        """Another window, for policies that have one: it changes how far ahead problems are added, and no result."""
+        if self.window != math.inf:
+            self.window = window
 
     def close(self) -> None:
         """No more problems will be added."""
@@ -286,7 +307,7 @@ class Allocator:
         """Finish a problem that has all it can get, else see that it is asked again."""
         final = trials.target is None or self._targets_final
         if final and trials.reached:
-            self._finish(trials, "target")
+            self._finish(trials, "target" if trials.missing is None else "decided")
         elif final and trials.settled == trials.cap and not self._is_pilot(trials):
             self._finish(trials, "cap")
         elif self.spent and not trials.under_way:

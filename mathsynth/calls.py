@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from mathsynth.backends.base import Backend, ModelConfig, Reply, Request
 from mathsynth.errors import BackendError, Stopped
+from mathsynth.gate import Gate
 from mathsynth.journal import Journal
 from mathsynth.progress import Meter
 from mathsynth.shards import ModelUse
@@ -40,7 +41,7 @@ class Caller:
         self._connect, self._journal, self._meter, self._stopping = connect, journal, meter, stopping
         self._redact = redact
         self._backend: Backend | None = None
-        self._slots = asyncio.Semaphore(config.max_in_flight)
+        self.gate = Gate(config.max_in_flight)
         self._under_way: dict[str, asyncio.Future[Reply]] = {}
         self._jitter = random.Random()  # spreads retries; touches no row
         self._last_answer = time.monotonic()
@@ -67,7 +68,7 @@ class Caller:
         future = self._under_way[key] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            async with self._slots:
+            async with self.gate:
                 reply = await self._ask(request)
             self._journal.put(key, reply.model_dump(mode="json"))
             future.set_result(reply)
@@ -97,6 +98,8 @@ class Caller:
                 self.use.errors += 1
                 self._meter.errors += 1
                 if error.fatal:
+                    if self._stopping():  # a signal to the whole job ends an engine before us
+                        raise Stopped(f"stopped while a request was under way ({error})") from None
                     raise
                 if not error.retryable:
                     raise self._refusal(error) from None
@@ -112,7 +115,8 @@ class Caller:
                     raise
                 else:
                     charged += 1
-                await self._pause(pauses, error.retry_after)
+                if await self._pause(pauses, error.retry_after):
+                    waiting_since = time.monotonic()  # while the run was paused nobody could answer
                 pauses += 1
             else:
                 self._count(reply)
@@ -141,15 +145,19 @@ class Caller:
             if not self._meter.in_flight:
                 self.use.seconds += time.monotonic() - self._busy_since
 
-    async def _pause(self, pauses: int, retry_after: float | None) -> None:
+    async def _pause(self, pauses: int, retry_after: float | None) -> bool:
+        """Wait before the next try, and for the end of a pause of the run; whether there was one."""
         if retry_after and retry_after > self.config.give_up_after_s:
             raise Stopped(f"{self.config.model}: the server wants {retry_after:,.0f} s of rest (Retry-After)")
         longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(pauses, 10))
         until = time.monotonic() + (
             retry_after * self._jitter.uniform(1.0, 1.2) if retry_after else self._jitter.uniform(0.1, longest)
         )
-        while not self._stopping() and (left := until - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.5))
+        held = False
+        while not self._stopping() and ((left := until - time.monotonic()) > 0 or self.gate.held):
+            held = held or self.gate.held
+            await asyncio.sleep(min(left, 0.5) if left > 0 else 0.2)
+        return held
 
     def _count(self, reply: Reply) -> None:
         self._last_answer = time.monotonic()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,7 @@ RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file,
 Ins = Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
 Until = Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")]
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read at most this many problems.")]
 
 
@@ -107,44 +109,31 @@ def generate(
     until: Until = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what the run has.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask only failed requests again.")] = False,
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the problems, I from 0; then merge.")
-    ] = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only part I of N, I from 0; then merge.")] = None,
 ) -> None:
     """The main job: run a recipe from seeds to training files. The same command again goes on."""
     from mathsynth import pipeline
     from mathsynth.parts import parse_part
 
-    part = parse_part(shard) if shard else None
     found = _recipe(recipe, sets, limit)
-    run = output or Path("runs") / found.name
-    options = _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part)
-    try:
-        pipeline.generate(found, run, options)
-    finally:
-        options.display.end()
-    _print_tables(part.directory(run) if part else run)
+    part = parse_part(shard) if shard else None
+    with _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part) as options:
+        page = pipeline.generate(found, output or Path("runs") / found.name, options)
+    _print_tables(page.parent)
 
 
 @app.command()
 def merge(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that --shard worked in.")],
-    recipe: Annotated[
-        str | None, typer.Option("-r", "--recipe", help="Where the recipe is, if not where the shards found it.")
-    ] = None,
+    run: RunArg,
+    recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Where it is now, if it was moved.")] = None,
     sets: Sets = [],  # noqa: B006
     until: Until = None,
 ) -> None:
     """Put the shards of a run together, checked for gaps and overlaps, and run the steps that need all rows."""
     from mathsynth.commands import merge as merging
 
-    path, given = merging.recipe_of(run)
-    found = _recipe(recipe or path, [*given, *sets])
-    options = _options(until=until)
-    try:
-        merging.merge(found, run, options)
-    finally:
-        options.display.end()
+    with _options(until=until) as options:
+        merging.merge(merging.recipe_of(run, recipe, sets), run, options)
     _print_tables(run)
 
 
@@ -166,10 +155,10 @@ def preview(
     """Try a recipe on a few seeds: the exact prompts, the replies, the verdicts. Keeps nothing."""
     from mathsynth.commands.preview import preview as run_preview
 
-    options = _options()
-    for text in run_preview(_recipe(recipe, sets, problems), options):
-        options.display.end()
-        typer.echo(text)
+    with _options() as options:
+        for text in run_preview(_recipe(recipe, sets, problems), options):
+            options.display.end()
+            typer.echo(text)
 
 
 # An answer may begin with a minus sign, so what is no option of `check` is an answer.
@@ -215,7 +204,7 @@ def gold(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]) -> None:
+def report(run: RunArg) -> None:
     """The numbers of a run: tables here, and report.html beside the run."""
     from mathsynth import pipeline
 
@@ -251,6 +240,43 @@ def doctor(
         healthy = healthy and fine
         typer.echo(f"{'ok  ' if fine else 'FAIL'} {name}: {text}")
     raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def status(run: RunArg, as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False) -> None:
+    """What a run is doing, seen from any shell; of one that ended, what is done and what comes next."""
+    from mathsynth.commands.status import look, told
+
+    seen = look(run)
+    typer.echo(seen.model_dump_json(indent=2) if as_json else told(seen))
+
+
+@app.command()
+def pause(run: RunArg) -> None:
+    """Let a live run send nothing new until `resume` (or until it is started again); what is under way finishes."""
+    _steer(run, "pause", paused=True)
+
+
+@app.command()
+def resume(run: RunArg) -> None:
+    """Let a paused run go on."""
+    _steer(run, "resume", paused=False)
+
+
+@app.command()
+def concurrency(
+    run: RunArg,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name in the recipe.")],
+    requests: Annotated[int, typer.Argument(metavar="N", min=1, help="Requests under way at once.")],
+) -> None:
+    """Change how many requests a live run has under way at once, until it ends."""
+    _steer(run, "change", in_flight={model: requests})
+
+
+def _steer(run: Path, verb: str, **told: Any) -> None:
+    from mathsynth.commands.status import steer
+
+    say(steer(run, verb, **told))
 
 
 @models_app.command("list")
@@ -323,11 +349,8 @@ def _stage_command(name: str) -> Any:
 
         if not inputs and not (name == "input" and recipe):
             raise UsageError(f"{name}: expected at least one IN")
-        options = _options(fresh=fresh)
-        try:
+        with _options(fresh=fresh) as options:
             run_stage_command(name, inputs, output, recipe, sets, options)
-        finally:
-            options.display.end()
 
     return command
 
@@ -338,40 +361,26 @@ def _recipe(given: str, sets: list[str], limit: int | None = None) -> Recipe:
     return read_recipe(find_recipe(given), [*sets, *([f"input.limit={limit}"] if limit else [])])
 
 
-def _options(**chosen: Any) -> Options:
-    """Options with the bar and messages on stderr. SIGTERM: finish what is under way, then stop; Ctrl-C: stop now."""
-    import asyncio
-
+@contextmanager
+def _options(**chosen: Any) -> Iterator[Options]:
+    """Options with the bar and messages on stderr, and what signals do. In the end the bar makes way."""
     from mathsynth.commands.display import Bar
+    from mathsynth.commands.signals import obey_signals
     from mathsynth.context import Stop
     from mathsynth.pipeline import Options
 
     stop, bar = Stop(), Bar()
 
-    def on_term(*_: object) -> None:
-        if stop:
-            sys.exit(143)
-        stop.reason = "stopped by SIGTERM"
-
     def message(text: str) -> None:
         bar.end()
         say(text)
 
-    def on_int(*_: object) -> None:
-        # Raised inside a task it would leave half-done work behind that nothing wakes; the event loop raises it
-        # between two steps of its tasks.
-        try:
-            asyncio.get_running_loop().call_soon_threadsafe(_interrupt)
-        except RuntimeError:
-            raise KeyboardInterrupt from None
-
-    signal.signal(signal.SIGTERM, on_term)
-    signal.signal(signal.SIGINT, on_int)
-    return Options(display=bar, stop=stop, say=message, command=shlex.join(["mathsynth", *sys.argv[1:]]), **chosen)
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
+    obey_signals(stop)
+    command = shlex.join(["mathsynth", *sys.argv[1:]])
+    try:
+        yield Options(display=bar, stop=stop, say=message, command=command, **chosen)
+    finally:
+        bar.end()
 
 
 def _print_tables(run: Path) -> None:

@@ -20,6 +20,7 @@ from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Reques
 from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
 from mathsynth.journal import Journal
+from mathsynth.live import Control
 from mathsynth.parts import PlaceWriter
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt
@@ -79,12 +80,13 @@ class Context:
         meter: Meter | None = None,
         display: Display | None = None,
         stop: Stop | None = None,
+        hear: Callable[[], Control] | None = None,
         watch: Callable[[str, Request, Reply], None] | None = None,
         redact: Callable[[Any], Any] | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
 
-        `redact` takes out of text or plain data what came from the environment.
+        `redact` takes out of text or plain data what came from the environment, `hear` says what the run is told.
         """
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
@@ -93,6 +95,8 @@ class Context:
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
         self._redact = redact or (lambda data: data)
+        self._control, self._paused = Control(), False
+        self._hear = hear or (lambda: self._control)
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
@@ -113,6 +117,10 @@ class Context:
     def model(self, name: str) -> ModelConfig:
         """A model that the stage's config declared in `model_names()`."""
         return self._models[name]
+
+    def in_flight(self, model: str) -> int:
+        """Requests to a model that may be under way at once, as of now."""
+        return self._control.in_flight.get(model, self.model(model).max_in_flight)
 
     def request(
         self, model: str, messages: tuple[Message, ...], *, sample: int = 0, sampling: Mapping[str, Any] | None = None
@@ -195,10 +203,10 @@ class Context:
         """
         source, taken, given = iter(records), 0, 0
         waiting: dict[int, list[Outcoming]] = {}
-        window = WINDOW * self._slots() + GRADING_JOBS
 
         def next_job() -> tuple[int, Record] | None:
             nonlocal taken
+            window = WINDOW * self._slots() + GRADING_JOBS
             if taken - given >= window or (record := next(source, None)) is None:
                 return None
             taken += 1
@@ -224,9 +232,9 @@ class Context:
         """What `work` returns for every job, in order of completion, with all request slots kept busy.
 
         `next_job` is asked whenever a slot is free; None means "nothing now", and once nothing is under way, the end.
-        Stopped is raised after what was under way is finished, if the run was told to stop.
+        Stopped is raised after what was under way is finished, if the run was told to stop. While it is paused no job
+        is begun.
         """
-        limit = self._slots() + GRADING_JOBS
         finished: deque[asyncio.Task[Result]] = deque()
         open_tasks: set[asyncio.Task[Result]] = set()
         wake = asyncio.Event()
@@ -237,6 +245,9 @@ class Context:
             wake.set()
 
         def fill() -> None:
+            self._obey()
+            self.show()
+            limit = 0 if self._stop or self._paused else self._slots() + GRADING_JOBS
             while not self._stop and len(open_tasks) + len(finished) < limit and (job := next_job()) is not None:
                 task = self._loop.create_task(cast("Coroutine[Any, Any, Result]", work(job)))
                 open_tasks.add(task)
@@ -262,12 +273,11 @@ class Context:
                         continue
                     yield result
                     fill()
-                self._display.update(self.meter)
                 if self._stop:
                     stopped_at = stopped_at or self._loop.time()
                     if not open_tasks or self._loop.time() - stopped_at > DRAIN_S:
                         raise Stopped(self._stop.reason)
-                if not open_tasks:
+                if not open_tasks and not self._paused:
                     return
                 wake.clear()
                 self._loop.run_until_complete(wait())
@@ -304,6 +314,20 @@ class Context:
             self.places.count(self.meter.done, name)
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Let the meter be seen."""
+        self._display.update(self.meter)
+
+    def _obey(self) -> None:
+        """Do what the run is told by other shells. A run that was told to stop is not paused."""
+        control, paused = self._hear(), self._paused
+        self._paused = control.paused and not self._stop
+        if control is not self._control or paused != self._paused:
+            self._control = control
+            self.meter.pause(self._paused)
+            for name, caller in self._callers.items():
+                caller.gate.set(self.in_flight(name), self._paused)
 
     @property
     def journal(self) -> Journal:
@@ -349,7 +373,8 @@ class Context:
             self._callers[name] = Caller(
                 self.model(name), self._connect, self.journal, self.meter, lambda: bool(self._stop), self._redact
             )
+            self._callers[name].gate.set(self.in_flight(name), self._paused)
         return self._callers[name]
 
     def _slots(self) -> int:
-        return sum(config.max_in_flight for config in self._models.values()) or 1
+        return sum(self.in_flight(name) for name in self._models) or 1

@@ -6,9 +6,6 @@ last run is said before anything is asked: which keys differ, which steps stay v
 
 from __future__ import annotations
 
-import fcntl
-import os
-import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +22,8 @@ from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
 from mathsynth.executors.local import Split
+from mathsynth.live import CONTROL, STATUS, Live
+from mathsynth.lock import LOCK, RECIPE, hold, refuse_strange
 from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, write_part
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.recipe import Recipe, Step
@@ -45,7 +44,7 @@ from mathsynth.shards import (
     write_json,
 )
 
-LOCK, RECIPE, STEPS, REPORT = ".lock", "recipe.yaml", "steps.json", "report.html"
+STEPS, REPORT = "steps.json", "report.html"
 
 
 @dataclass(frozen=True)
@@ -76,18 +75,16 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
     steps, part = _until(recipe, options.until), options.part
     before: tuple[Path, Manifest] | None = None
     if part is not None:
-        _refuse_strange(run)
+        refuse_strange(run)
         steps, before = _steps_of_part(recipe, steps, run)
         run = part.directory(run)
-    elif (
-        options.take is None and not options.fresh and (run / SHARDS).is_dir() and not (run / SHARDS / MERGED).exists()
-    ):
+    elif not (options.take or options.fresh or (run / SHARDS / MERGED).exists()) and (run / SHARDS).is_dir():
         raise UsageError(f"{run / SHARDS}: holds shards of this run; `mathsynth merge {run}` goes on from them")
-    with disk_errors(run), hold(run):
+    with disk_errors(run), hold(run), _live(recipe, run, options) as live:
         if options.fresh:
             _clear(run)
         if options.retry_failed:
-            _forget_failures(steps, run, options.say)
+            _forget_failures(recipe.steps[steps[0].number :], run, options.say)
         for line in changes(recipe, run):
             options.say(line)
         with atomic(run / RECIPE) as file:
@@ -96,7 +93,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         if part is not None:
             write_part(run, part, recipe.path, recipe.sets)
         done = 0
-        for step in steps:
+        for number, step in enumerate(steps, 1):
             directory = run / step.directory
             manifest = read_manifest(directory)
             if manifest is not None:
@@ -105,8 +102,12 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             elif options.stop:
                 raise Stopped(options.stop.reason)
             else:
-                taken = options.take(_shown(recipe, step), directory) if options.take else None
-                manifest = taken or _run(recipe, step, run, before, options)
+                shown = _shown(recipe, step)
+                manifest = options.take(shown, directory) if options.take else None
+                if manifest is None:
+                    meter = Meter(step.name, number, len(steps))
+                    ctx = _context(recipe, step, directory, run / REPLIES / step.replies, meter, options, live)
+                    manifest = _run(shown, before, directory, ctx, part)
             _refuse_mass_failure(recipe, step, directory, manifest, options)
             before = directory, manifest
         if done == len(steps):
@@ -119,16 +120,15 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         return report
 
 
-def _run(recipe: Recipe, step: Step, run: Path, before: tuple[Path, Manifest] | None, options: Options) -> Manifest:
+def _run(
+    step: Step, before: tuple[Path, Manifest] | None, directory: Path, ctx: Context, part: Part | None
+) -> Manifest:
     """Run one step on the rows of the step before it, given with its directory."""
-    directory = run / step.directory
-    ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
     records = read_rows(before[0], [s.file for s in before[1].shards]) if before else iter(())
     split = None
-    if options.part is not None:
-        split = Split(places_of_rows(before[0])) if before and step.splits else Split(count(), options.part)
-    rows = before[1].counts.kept if before else None
-    return local.run_step(_shown(recipe, step), records, directory, ctx, rows, split)
+    if part is not None:
+        split = Split(places_of_rows(before[0])) if before and step.splits else Split(count(), part)
+    return local.run_step(step, records, directory, ctx, before[1].counts.kept if before else None, split)
 
 
 def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options) -> Manifest:
@@ -140,8 +140,9 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             options.say(f"{directory}: up to date")
             return manifest
         (directory / MANIFEST).unlink(missing_ok=True)
-        ctx = _context(recipe, step, directory, directory / REPLIES, options)
-        return local.run_step(_shown(recipe, step), records, directory, ctx, None)
+        with _live(recipe, directory, options) as live:
+            ctx = _context(recipe, step, directory, directory / REPLIES, Meter(step.name), options, live)
+            return local.run_step(_shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -164,35 +165,6 @@ def disk_errors(directory: Path) -> Iterator[None]:
             f"{error.filename or directory}: {error.strerror}; what is finished is kept, "
             "the same command goes on once this is mended"
         ) from None
-
-
-@contextmanager
-def hold(directory: Path) -> Iterator[None]:
-    """The right to write a run. RunError naming who has it, or if something else lives in the directory."""
-    _refuse_strange(directory)
-    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-            raise RunError(f"{directory}: {holder} is writing this run; wait for it or stop it") from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _refuse_strange(directory: Path) -> None:
-    """UsageError if something else lives in the directory, which is made if it is missing."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        there = {path.name for path in directory.iterdir()}
-    except OSError as error:
-        raise RunError(f"{directory}: {error.strerror}") from None
-    if there and not there & {LOCK, RECIPE, MANIFEST, KEY, SHARDS}:
-        raise UsageError(f"{directory}: not empty and not a run of mathsynth; choose another directory")
 
 
 def changes(recipe: Recipe, run: Path) -> list[str]:
@@ -299,7 +271,14 @@ def _steps_of_part(
     return recipe.steps[first : last + 1], None if manifest is None else (source, manifest)
 
 
-def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options: Options) -> Context:
+def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
+    in_flight = {name: model.max_in_flight for name, model in recipe.models.items()}
+    return Live(directory, options.display, options.command, in_flight)
+
+
+def _context(
+    recipe: Recipe, step: Step, directory: Path, replies: Path, meter: Meter, options: Options, live: Live
+) -> Context:
     return Context(
         stage=step.name,
         directory=directory,
@@ -316,9 +295,10 @@ def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options
             command=options.command,
             models={name: model.model for name, model in recipe.models.items()},
         ),
-        meter=Meter(step.name),
-        display=options.display,
+        meter=meter,
+        display=live,
         stop=options.stop,
+        hear=live.control,
         watch=options.watch,
         redact=recipe.document.redact,
     )
@@ -333,7 +313,7 @@ def _clear(run: Path) -> None:
     for path in run.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != LOCK:
+        elif path.name not in (LOCK, STATUS, CONTROL):
             path.unlink()
 
 

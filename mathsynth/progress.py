@@ -6,12 +6,39 @@ import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pydantic import BaseModel, ConfigDict
+
+
+class Numbers(BaseModel):
+    """A Meter at one moment, as the bar and `mathsynth status` show it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: str
+    number: int
+    """The step is the n-th of `steps`, from 1; 0 when it runs alone."""
+    steps: int
+    total: int | None
+    done: int
+    in_flight: int
+    answered: int
+    reused: int
+    errors: int
+    tokens_per_second: float
+    pass_rate: float | None
+    seconds_left: float | None
+    paused: bool
+    waiting: str
+
 
 @dataclass
 class Meter:
     """Counters of one step while it runs. `total` is None while the number of rows is unknown."""
 
     step: str
+    number: int = 0
+    """The step is the n-th of `steps`, from 1; 0 when it runs alone."""
+    steps: int = 0
     total: int | None = None
     done: int = 0
     """Records whose rows are all out: the number of the record that the next row is made of."""
@@ -28,11 +55,40 @@ class Meter:
     waiting: str = ""
     """Why nothing moves, while it does not ("server down for 40 s, …")."""
     started: float = field(default_factory=time.monotonic)
+    paused_at: float | None = None
+
+    def pause(self, paused: bool) -> None:
+        """Begin or end a pause; its time counts for no rate."""
+        now = time.monotonic()
+        if paused and self.paused_at is None:
+            self.paused_at = now
+        elif not paused and self.paused_at is not None:
+            self.started += now - self.paused_at
+            self.paused_at = None
+
+    def now(self) -> Numbers:
+        """What there is to show."""
+        return Numbers(
+            step=self.step,
+            number=self.number,
+            steps=self.steps,
+            total=self.total,
+            done=self.done,
+            in_flight=self.in_flight,
+            answered=self.answered,
+            reused=self.reused,
+            errors=self.errors,
+            tokens_per_second=self.tokens_per_second,
+            pass_rate=self.pass_rate,
+            seconds_left=self.seconds_left,
+            paused=self.paused_at is not None,
+            waiting=self.waiting,
+        )
 
     @property
     def seconds(self) -> float:
-        """Wall seconds since the step started."""
-        return time.monotonic() - self.started
+        """Wall seconds since the step started, without its pauses."""
+        return (time.monotonic() if self.paused_at is None else self.paused_at) - self.started
 
     @property
     def tokens_per_second(self) -> float:

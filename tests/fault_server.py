@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+
 from mock_replies import arithmetic, chance
 
 FAULTS = ("429", "500", "503", "drop", "cut", "drip", "json", "empty", "null", "length", "huge")

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from fault_server import MODEL
-
 from mathsynth.errors import MathsynthError
 from mathsynth.pipeline import Options
 from mathsynth.pipeline import generate as run_pipeline
@@ -27,6 +26,7 @@ from mathsynth.shards import open_lines
 
 ROOT = Path(__file__).parents[1]
 IN_FLIGHT = 8
+NOT_ROWS = (".lock", ".status.json", ".control.json", "report.html")
 SAMPLE_ONLY = "  sample: {policy: uniform, k: 2, max_trials: 6}\n  export: {}\n"
 EVERY_STEP = """\
   seed-expand: {methods: {rephrase: {n: 1}}}
@@ -168,7 +168,7 @@ def result(run: Path) -> dict[str, bytes]:
     files = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
-        if path.is_dir() or name in (".lock", "report.html") or name.startswith("replies/"):
+        if path.is_dir() or path.name in NOT_ROWS or name.startswith("replies/"):
             continue
         content = path.read_bytes()
         if path.name == "manifest.json":

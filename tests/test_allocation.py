@@ -3,12 +3,14 @@
 import heapq
 import math
 import random
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mathsynth.allocation import CORRECT, UNDER_WAY, Allocator, rows_wanted
+from mathsynth.verifier.vote import samples_missing
 
 POLICIES = ["fixed", "uniform", "prop2diff", "adaptive"]
 
@@ -296,3 +298,58 @@ def test_a_problem_may_need_more_correct_samples_than_the_policy_wants(policy):
     while (job := allocator.next()) is not None:
         allocator.record(*job, "correct")
     assert [(t.settled, t.corrects, t.reason) for t in allocator.finished()] == [(3, 3, "target")]
+
+
+def elect(shares, *, slots, seed, policy="uniform", samples=8, budget=None, window=None):
+    """Votes whose answers follow from (problem, sample): settled samples and answers by problem, and samples issued."""
+    latency = random.Random(seed)
+    allocator = Allocator(policy, k=2, max_trials=9, pilot=2, token_budget=budget, window=window)
+    answers, under_way, finished, issued, clock, added = {}, [], {}, 0, 0.0, 0
+
+    def missing(number, settled):
+        counted = [answers[number, sample] for sample in range(settled)]
+        return samples_missing(counted, samples, min_share=0.5, min_votes=3, rows=2, same=lambda a, b: a == b)
+
+    while True:
+        while len(under_way) < slots:
+            if (job := allocator.next()) is None:
+                if added < len(shares) and not allocator.spent and added - len(finished) < allocator.window:
+                    added = allocator.add(samples=samples, missing=partial(missing, added)) + 1
+                    continue
+                if added == len(shares):
+                    allocator.close()
+                if (job := allocator.next()) is None:
+                    break
+            issued += 1
+            heapq.heappush(under_way, (clock + latency.lognormvariate(0, 0.7), job))
+        if not under_way:
+            return finished, issued
+        clock, (number, sample) = heapq.heappop(under_way)
+        rng = random.Random(f"{number}.{sample}")
+        answers[number, sample] = "1" if rng.random() < shares[number] else rng.choice(["2", "3", "4", None])
+        allocator.record(number, sample, "undecided", tokens=10)
+        for t in allocator.finished():
+            finished[t.number] = (t.settled, t.reason, [answers[t.number, s] for s in range(t.settled)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    policy=st.sampled_from(POLICIES),
+    shares=st.lists(st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]), min_size=1, max_size=12),
+    slots=st.integers(1, 40),
+    window=st.none() | st.integers(1, 6),
+    seed=st.integers(0, 99),
+)
+def test_where_a_vote_ends_follows_its_samples_not_their_arrival(policy, shares, slots, window, seed):
+    one, most = elect(shares, slots=1, seed=0)[0], elect(shares, slots=slots, seed=seed, policy=policy, window=window)
+    assert most[0] == one
+    assert len(one) == len(shares)
+    assert all(reason == ("decided" if settled < 8 else reason) for settled, reason, _ in one.values())
+
+
+def test_votes_end_early_and_waste_little():
+    finished, issued = elect([0.9] * 200 + [0.1] * 50, slots=16, seed=1)
+    settled = [count for count, _, _ in finished.values()]
+    assert sum(settled) < 0.8 * 8 * 250
+    assert issued <= 1.03 * sum(settled)
+    assert min(settled[:200]) == 5

@@ -25,21 +25,22 @@ LAYERS = [
     {"procedural"},
     {"context"},
     {"calls", "allocation", "prompts", "questions", "readers"},
-    {"yamlfile"},
-    {"settings", "progress"},
+    {"yamlfile", "live"},
+    {"settings", "progress", "gate"},
     {"backends"},
     {"models"},
     {"sandbox"},
     {"verifier"},
     {"report"},
-    {"journal", "parts"},
+    {"journal", "lock"},
+    {"parts"},
     {"resources", "shards", "similarity"},
     {"records"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 ONE_FILE_EACH = {"stages", "methods", "executors", "backends", "commands"}
-SHARED = {"backends": {"base"}, "stages": {"input"}, "commands": {"grading"}}
+SHARED = {"backends": {"base"}, "stages": {"input"}, "commands": {"grading", "display"}}
 HEAVY = {"sympy", "openai", "vllm", "ray", "torch", "datasets", "numpy", "pyarrow", "xllamacpp", "pandas"}
 MAX_LINES = 400
 
@@ -149,6 +150,9 @@ COMMANDS += [
     "gold",
     "report",
     "show",
+    "status",
+    "pause",
+    "concurrency",
     "models",
     "models pull",
     "recipe",

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fault_server import FAULTS, MODEL, fault_server, finished_twice
 
+from fault_server import FAULTS, MODEL, fault_server, finished_twice
 from mathsynth.backends import openai as backend
 from mathsynth.backends.base import Reply, Request, Sampling
 from mathsynth.calls import Caller

@@ -7,9 +7,9 @@ import socket
 from typing import Any
 
 import pytest
-from fault_server import MODEL, Served, fault_server
 from pydantic import ValidationError
 
+from fault_server import MODEL, Served, fault_server
 from mathsynth.backends import openai as backend
 from mathsynth.backends.base import Reply, Request, Sampling
 from mathsynth.errors import BackendError, UsageError

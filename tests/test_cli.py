@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from command_line import asked, copy_run, ms, read_lines, rows, step, write_lines, write_project
 
+from command_line import asked, copy_run, ms, read_lines, rows, step, write_lines, write_project
 from mathsynth import __version__
 from mathsynth.methods import method_names
 from mathsynth.recipe import read_recipe
@@ -86,6 +86,10 @@ def run(made: Path, recipe: Path, here: Path) -> Path:
         ("show foreign", "foreign: neither a run nor a step directory"),
         ("show seeds.jsonl --id f", "no rows have an id that begins with f"),
         ("report no", "no: no such run directory"),
+        ("status no", "no: no such run directory"),
+        ("status foreign", "foreign: no run of mathsynth"),
+        ("pause no", "no: no such run directory"),
+        ("concurrency foreign teacher 0", "greater than or equal to 1"),
         ("models pull nope", "no weights named 'nope'; known: smollm2-135m"),
     ],
 )

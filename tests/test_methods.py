@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from command_line import PROMPTS, ms, read_lines, rows, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command_line import PROMPTS, ms, read_lines, rows, write_lines
 from mathsynth.errors import UsageError
 from mathsynth.methods.backward import masks
 from mathsynth.methods.evolve import INSTRUCTIONS

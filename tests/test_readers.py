@@ -223,7 +223,7 @@ def test_deep_nesting_and_huge_numbers_are_bad_rows(tmp_path: Path) -> None:
 def test_a_broken_compressed_file_gives_its_good_rows_then_a_bad_one(
     tmp_path: Path, name: str, pack: Callable[[bytes], bytes], harm: str
 ) -> None:
-    rows = b"".join(b'{"question": "%d %s"}\n' % (i, str(hash(str(i))).encode()) for i in range(20000))
+    rows = b"".join(b'{"question": "%d %s"}\n' % (i, str(i * 2654435761 % 2**61).encode()) for i in range(20000))
     packed = bytearray(pack(rows))
     if harm == "cut":
         packed = packed[: len(packed) * 7 // 10]
@@ -235,8 +235,8 @@ def test_a_broken_compressed_file_gives_its_good_rows_then_a_bad_one(
     found = list(read(Source(path=name), tmp_path))
     assert isinstance(found[-1][1], BadRow)
     assert all(isinstance(row, Problem) for _, row in found[:-1]) or harm == "damaged"
-    assert len(found) < 20001
     if harm == "cut":
+        assert len(found) < 20001
         assert len(found) > 5000
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fault_server import fault_server
 
 ROOT = Path(__file__).parents[1]

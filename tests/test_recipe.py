@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from command_line import ms, write_lines, write_project
 
+from command_line import ms, write_lines, write_project
 from mathsynth.errors import UsageError
 from mathsynth.recipe import Recipe, find_recipe, read_recipe, read_recipe_for, shipped_recipes
 from mathsynth.resources import folder

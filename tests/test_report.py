@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 import pytest
 from rich.console import Console
-from sample_run import HOSTILE, MODEL, STEPS, finish, write_run
 
 from mathsynth.errors import RunError
 from mathsynth.records import Difficulty, Dropped, Problem, Solution, Usage, Verdict
@@ -21,6 +20,7 @@ from mathsynth.report.page import page
 from mathsynth.report.tables import funnel, summary
 from mathsynth.report.tallies import Distinct, Few, Lengths
 from mathsynth.report.wording import clock, count, duration, percent, rate, short
+from sample_run import HOSTILE, MODEL, STEPS, finish, write_run
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,10 @@ from typing import Any
 
 import orjson
 import pytest
+
 from fault_server import Served, fault_server
+from mathsynth.context import Stop
+from mathsynth.executors import local
 from runs import (
     EVERY_STEP,
     IN_FLIGHT,
@@ -28,9 +31,6 @@ from runs import (
     unaccounted,
     write_recipe,
 )
-
-from mathsynth.context import Stop
-from mathsynth.executors import local
 
 KILLS = 20
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from fault_server import FAULTS, Served, fault_server
 from mock_replies import arithmetic
 from runs import (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from command_line import PROMPTS, Result, ms, read_lines, rows, write_lines
 
+from command_line import PROMPTS, Result, ms, read_lines, rows, write_lines
 from mathsynth.records import Problem
 
 ONE, TWO, THREE = "What is 1 + 1?", "What is 2 + 2?", "What is 3 + 3?"
@@ -231,6 +232,32 @@ def test_a_vote_that_is_not_clear_gives_no_answer(
     if reason:
         assert found.dropped[ONE]["row"]["answer"] is None
         assert found.ledger[ONE]["answer"] is None
+
+
+def test_a_vote_ends_once_no_sample_can_change_it(tmp_path: Path) -> None:
+    replies: dict[str, Any] = {
+        ONE: [says("1/2"), says("1/2"), "Who knows?", says("0.5"), says("1/2"), says("1/2"), says("1/2")],
+        TWO: [says(n) for n in range(8)],
+    }
+    found = Sampled(tmp_path, replies, {ONE: None, TWO: None}, k=2)
+    one, two = found.ledger[ONE], found.ledger[TWO]
+    # Four of at most seven are one spelling; six that all differ leave two to come, and four are needed.
+    assert (one["trials"], one["kept"], one["answer"], one["reason"]) == (6, 2, "1/2", "decided")
+    assert (two["trials"], two["kept"], two["reason"]) == (6, 0, "no_agreement")
+    assert found.kept(ONE) == [0, 1]
+    whole = Sampled(tmp_path / "whole", replies, {ONE: None}, k=8)
+    assert (whole.ledger[ONE]["trials"], whole.kept(ONE)) == (8, [0, 1, 3, 4, 5, 6, 7])
+
+
+def test_rows_of_votes_do_not_depend_on_how_many_requests_are_under_way(tmp_path: Path) -> None:
+    questions: dict[str, str | None] = {f"What is {n} + {n}?": None for n in range(1, 31)}
+    replies: dict[str, Any] = {
+        q: [says(answer) for answer in random.Random(q).choices("1112345", k=8)] for q in questions
+    }
+    one, many = (Sampled(tmp_path / str(n), replies, questions, n, k=2) for n in (1, 16))
+    assert (one.out / "00000.jsonl").read_bytes() == (many.out / "00000.jsonl").read_bytes()
+    assert one.ledger == many.ledger
+    assert len({line["trials"] for line in one.ledger.values()}) > 2
 
 
 @pytest.mark.parametrize(

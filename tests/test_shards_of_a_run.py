@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fault_server import Served, fault_server
+from mathsynth import pipeline
+from mathsynth.commands import merge as merging
+from mathsynth.errors import MathsynthError, UsageError
+from mathsynth.executors import local
+from mathsynth.lock import hold
+from mathsynth.parts import Part, parse_part
+from mathsynth.pipeline import Options
+from mathsynth.stages import input as input_stage
 from mock_replies import arithmetic
 from runs import (
     EVERY_STEP,
@@ -31,15 +40,6 @@ from runs import (
     write_recipe,
 )
 from test_resume import differing, wait_until
-
-from mathsynth import pipeline
-from mathsynth.commands import merge as merging
-from mathsynth.errors import MathsynthError, UsageError
-from mathsynth.executors import local
-from mathsynth.parts import Part, parse_part
-from mathsynth.pipeline import Options, hold
-from mathsynth.recipe import find_recipe, read_recipe
-from mathsynth.stages import input as input_stage
 
 WRONG_TOO = EVERY_STEP.replace("max_trials: 6", "max_trials: 3, keep_wrong: true")
 TWO_ROUNDS = EVERY_STEP.replace("  sample:", "  dedupe-problems: {stage: dedupe}\n  sample:")
@@ -67,9 +67,7 @@ def shards(recipe: Path, run: Path, url: str, of: int, sets: Sequence[str] = (),
 def merge(run: Path, sets: Sequence[str] = (), **options: Any) -> Done:
     said: list[str] = []
     try:
-        recipe, given = merging.recipe_of(run)
-        found = read_recipe(find_recipe(recipe), [*given, *sets])
-        merging.merge(found, run, Options(say=said.append, **options))
+        merging.merge(merging.recipe_of(run, None, sets), run, Options(say=said.append, **options))
     except MathsynthError as error:
         return Done(error.exit_code, "\n".join([*said, str(error)]))
     return Done(0, "\n".join(said))

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import asked, ms, read_lines, rows, step, write_lines, write_project
 
+from command_line import asked, ms, read_lines, rows, step, write_lines, write_project
 from mathsynth.shards import open_lines, read_manifest
 
 ROOT = Path(__file__).parents[1]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_steps_corpus import corpus
 
 from benchmarks.steps import found_at, measure
+from make_steps_corpus import corpus
 from mathsynth.verifier.steps import equation_list, equations, false_steps, operations
 
 HERE = Path(__file__).parent

@@ -94,7 +94,7 @@ class _Server:
 
 
 class OpenAIServers:
-    """The client. One connection pool, sized to `max_in_flight`, serves all addresses."""
+    """The client. One connection pool serves all addresses; what is under way is bounded in `calls.py`."""
 
     def __init__(self, config: Config, urls: list[str], key: str) -> None:
         import httpx2
@@ -103,11 +103,7 @@ class OpenAIServers:
         # It logs a line for every request at INFO.
         logging.getLogger("httpx2").setLevel(logging.WARNING)
         self._config, self._key, self._response = config, key, httpx2.Response
-        limits = httpx2.Limits(
-            max_connections=config.max_in_flight + 2,
-            max_keepalive_connections=config.max_in_flight + 2,
-            keepalive_expiry=30,
-        )
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
         timeout = httpx2.Timeout(config.timeout_s, connect=min(CONNECT_S, config.timeout_s), pool=None)
         # The aiohttp transport costs 0.6 of the CPU (peers.md 4.3); it is there when aiohttp is installed.
         kind = openai.DefaultAioHttpClient if _has_aiohttp() else openai.DefaultAsyncHttpxClient

@@ -14,6 +14,7 @@ import json
 import logging
 import multiprocessing
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -88,6 +89,10 @@ class Config(ModelConfig):
     """vLLM's name of the quantisation (`fp8`, `awq`, …); by default what the weights say."""
     dtype: str = "auto"
     """Number type of the weights: `auto`, `bfloat16`, `float16` or `float32`."""
+    seeded: bool = False
+    """Draw each sample from its own seed: then it is nearly the same in every run, but vLLM samples the requests of a
+    batch one by one, without its fast kernels, and dies of it on CPUs unless prompts stay whole (engine_args:
+    {enable_chunked_prefill: false})."""
     max_model_len: int | None = Field(default=None, ge=16, exclude=True)
     """Tokens of prompt and reply together; by default the model's own limit (tuning)."""
     tensor_parallel_size: int = Field(default=1, ge=1, exclude=True)
@@ -141,6 +146,9 @@ def engine_settings(config: Config) -> dict[str, Any]:
     for name in ("quantization", "max_model_len", "gpu_memory_utilization"):
         if (value := getattr(config, name)) is not None:
             chosen[name] = value
+    if not config.seeded and "seed" not in config.engine_args:
+        # vLLM's own default is the same number at every start: a resumed run would draw its first samples again.
+        chosen["seed"] = secrets.randbelow(2**31)
     if config.lora is not None:
         chosen |= {"enable_lora": True, "max_lora_rank": _lora_rank(Path(config.lora))}
     return chosen | config.engine_args
@@ -294,7 +302,7 @@ class VllmEngine:
             top_p=sampling.top_p,
             max_tokens=sampling.max_tokens,
             stop=list(sampling.stop) or None,
-            seed=request.seed,
+            seed=request.seed if self._config.seeded else None,
             # Only the whole reply is wanted: no wake-up of this process for every token.
             output_kind=RequestOutputKind.FINAL_ONLY,
             **further,

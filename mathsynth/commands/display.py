@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 
-from mathsynth.progress import Meter
+from mathsynth.progress import Meter, Numbers
 
 LIVE_EVERY_S, LOG_EVERY_S = 0.2, 10.0
 
@@ -24,7 +24,7 @@ class Bar:
             self._step = meter.step
             self._line.restart()
         if self._line.due():
-            self._line.draw(line(meter))
+            self._line.draw(line(meter.now()))
 
     def end(self) -> None:
         """Make way for other text."""
@@ -85,22 +85,25 @@ class _Line:
             self._width = 0
 
 
-def line(meter: Meter) -> str:
-    """One line: done/total, in flight, tokens per second, pass rate, time left, and what it waits for."""
-    parts = [f"{meter.step}: {meter.done:,}" + (f"/{meter.total:,}" if meter.total else "")]
-    if meter.answered or meter.in_flight:
-        parts.append(f"{meter.in_flight} in flight")
-        parts.append(f"{meter.tokens_per_second:,.0f} tok/s")
-    if meter.reused:
-        parts.append(f"{meter.reused:,} reused")
-    if meter.pass_rate is not None:
-        parts.append(f"pass {meter.pass_rate:.0%}")
-    if meter.errors:
-        parts.append(f"{meter.errors:,} errors")
-    if meter.seconds_left is not None and meter.done != meter.total:
-        parts.append(f"{duration(meter.seconds_left)} left")
-    if meter.waiting:
-        parts.append(meter.waiting)
+def line(now: Numbers) -> str:
+    """One line: step, done/total, in flight, tokens per second, pass rate, time left, and what it waits for."""
+    name = f"{now.step} ({now.number} of {now.steps})" if now.steps else now.step
+    parts = [f"{name}: {now.done:,}" + (f"/{now.total:,}" if now.total else "")]
+    if now.paused:
+        parts.append("paused")
+    if now.answered or now.in_flight:
+        parts.append(f"{now.in_flight} in flight")
+        parts.append(f"{now.tokens_per_second:,.0f} tok/s")
+    if now.reused:
+        parts.append(f"{now.reused:,} reused")
+    if now.pass_rate is not None:
+        parts.append(f"pass {now.pass_rate:.0%}")
+    if now.errors:
+        parts.append(f"{now.errors:,} errors")
+    if now.seconds_left is not None and now.done != now.total:
+        parts.append(f"{duration(now.seconds_left)} left")
+    if now.waiting:
+        parts.append(now.waiting)
     return " | ".join(parts)
 
 

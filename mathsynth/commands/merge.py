@@ -22,9 +22,10 @@ import orjson
 
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors.local import begin, other_files, write_shards
+from mathsynth.lock import hold
 from mathsynth.parts import KEPT, MERGED, PART, PLACES, SHARDS, Part, parse_part, read_places
-from mathsynth.pipeline import STEPS, Options, differences, disk_errors, generate, hold
-from mathsynth.recipe import Recipe, Step
+from mathsynth.pipeline import STEPS, Options, differences, disk_errors, generate
+from mathsynth.recipe import Recipe, Step, find_recipe, read_recipe
 from mathsynth.records import content_id
 from mathsynth.shards import (
     DROPPED,
@@ -62,13 +63,13 @@ class Shard:
         return chain.from_iterable(open_lines(directory / n) for n in names if (directory / n).exists())
 
 
-def recipe_of(run: Path) -> tuple[str, list[str]]:
-    """The recipe's path and the overrides that the shards of a run were made with. UsageError if there is no shard."""
+def recipe_of(run: Path, moved_to: str | None = None, sets: Sequence[str] = ()) -> Recipe:
+    """The recipe that the shards of a run were made with, and further overrides. UsageError if there is no shard."""
     directory = _directories(run)[0]
     noted = orjson.loads((directory / PART).read_bytes()) if (directory / PART).exists() else None
     if noted is None:
         raise RunError(f"{directory}: this shard has not begun")
-    return noted["recipe"], noted["sets"]
+    return read_recipe(find_recipe(moved_to or noted["recipe"]), [*noted["sets"], *sets])
 
 
 def merge(recipe: Recipe, run: Path, options: Options) -> None:

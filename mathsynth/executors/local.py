@@ -63,6 +63,7 @@ def run_step(
     begin(step, directory)
     started, clock = datetime.now(UTC), time.monotonic()
     ctx.meter.total = rows
+    ctx.show()
     done = False
     earlier: dict[str, Any] | None = None
     use: dict[str, ModelUse] = {}
@@ -99,7 +100,8 @@ def begin(step: Step, directory: Path) -> None:
     """An empty directory for a step, but for what counts its replies, with the material of its key."""
     directory.mkdir(parents=True, exist_ok=True)
     for path in directory.iterdir():
-        if path.is_file() and path.name not in (KEY, USE):
+        # Hidden ones are the lock, what other shells read and USE; `.tmp` is a file that was never finished.
+        if path.is_file() and path.name != KEY and (path.name[0] != "." or path.suffix == ".tmp"):
             path.unlink()
     write_json(directory / KEY, {"key": step.key, "material": step.material})
 

@@ -1,9 +1,10 @@
 """Sample solutions until enough of them are proved right, grading each as it arrives.
 
 One loop draws from all problems (`allocation.py` decides which is next), so no slot waits for a wave. A problem with a
-reference keeps its first correct samples by sample number. A problem without one gets `vote.samples` samples and, if
-enough of them agree, the answer that they agree on. A rewritten problem is trusted only if the answer that it should
-have is also the one that its samples reach most often. `problems.jsonl` says what every problem cost.
+reference keeps its first correct samples by sample number. A problem without one gets up to `vote.samples` samples,
+until none to come can change the vote, and if enough of them agree, the answer that they agree on. A rewritten problem
+is trusted only if the answer that it should have is also the one that its samples reach most often. `problems.jsonl`
+says what every problem cost.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -23,9 +25,9 @@ from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution, 
 from mathsynth.settings import validate
 from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import StageConfig, only
-from mathsynth.verifier.vote import Vote, vote
+from mathsynth.verifier.vote import Vote, samples_missing, vote
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Solution
@@ -40,7 +42,7 @@ class VoteConfig(StageConfig):
     """How a problem without a reference gets its answer."""
 
     samples: int = Field(default=8, ge=2)
-    """Samples of such a problem."""
+    """Samples of such a problem at most; they end once no further one can change the vote and k rows are there."""
     min_share: float = Field(default=0.5, gt=0, le=1)
     """Share of the answers that must agree; below it the problem is dropped as `no_agreement`."""
     min_votes: int = Field(default=3, ge=1)
@@ -139,26 +141,31 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         max_trials=config.max_trials,
         pilot=config.pilot,
         token_budget=config.token_budget,
-        window=OPEN_PER_SLOT * ctx.model(config.model).max_in_flight,
+        window=OPEN_PER_SLOT * ctx.in_flight(config.model),
     )
     problems = only(Problem, records, ctx.stage)
     asked: dict[int, Asked] = {}
     ended: dict[int, Trials] = {}
     written = 0
-    room = allocator.window
 
     def next_job() -> tuple[int, int] | None:
+        allocator.resize(OPEN_PER_SLOT * ctx.in_flight(config.model))
         while True:
             if (job := allocator.next()) is not None:
                 return job
-            if allocator.spent or len(asked) >= room:
+            if allocator.spent or len(asked) >= allocator.window:
                 return None
             if (problem := next(problems, None)) is None:
                 allocator.close()
                 return allocator.next()
-            votes = config.vote.samples if problem.answer is None else None
-            needed = config.confirm_votes if problem.meta.get("confirm") else 1
-            asked[allocator.add(samples=votes, least=max(1, needed))] = Asked(problem)
+            entry = Asked(problem)
+            if problem.answer is None:
+                missing = partial(_missing, entry, config, ctx)
+                number = allocator.add(samples=config.vote.samples, missing=missing)
+            else:
+                needed = config.confirm_votes if problem.meta.get("confirm") else 1
+                number = allocator.add(least=max(1, needed))
+            asked[number] = entry
 
     async def ask(job: tuple[int, int]) -> None:
         number, sample = job
@@ -187,6 +194,15 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         for problem in problems:
             yield ctx.dropped(problem, "budget", f"token_budget={config.token_budget} was spent before it was asked")
             ctx.meter.done += 1
+
+
+def _missing(asked: Asked, config: Config, ctx: Context, settled: int) -> int:
+    """How many samples more a vote takes at least, when so many count."""
+    answers = [_answer(asked.samples[number]) for number in range(settled)]
+    rules = config.vote
+    return samples_missing(
+        answers, rules.samples, min_share=rules.min_share, min_votes=rules.min_votes, rows=config.k, same=ctx.same
+    )
 
 
 async def _ask(problem: Problem, sample: int, config: Config, ctx: Context) -> Sample:
@@ -266,7 +282,11 @@ def _outcome(sample: Sample) -> Outcome:
 
 
 def _elect(counted: dict[int, Sample], ctx: Context) -> Vote:
-    return vote([sample.verdict.extracted if sample.verdict else None for sample in counted.values()], ctx.same)
+    return vote([_answer(sample) for sample in counted.values()], ctx.same)
+
+
+def _answer(sample: Sample) -> str | None:
+    return sample.verdict.extracted if sample.verdict else None
 
 
 def _why_not(election: Vote, config: VoteConfig) -> tuple[str, str]:

@@ -6,9 +6,10 @@ Samples without an answer are counted and never labelled; where no sample has on
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -65,6 +66,40 @@ def vote(answers: Sequence[str | None], same: Same) -> Vote:
         return Vote(None, None, None, 0, missing, ())
     second = done[1].votes if len(done) > 1 else 0
     return Vote(done[0].answer, done[0].votes / voters, (done[0].votes - second) / voters, voters, missing, tuple(done))
+
+
+def samples_missing(
+    answers: Sequence[str | None], samples: int, *, min_share: float, min_votes: int, rows: int, same: Same
+) -> int:
+    """The fewest further samples, of `samples` in all, after which a vote may be over; 0: it is over now.
+
+    It is over when none of the samples to come, whatever they say, can change its outcome: it is lost, or it is won
+    and `rows` samples have the answer. Won: one spelling alone has more than half of all votes there can be, so its
+    cluster is the largest however the others join, and it meets `min_share` and `min_votes`. Lost: no answer can meet
+    them any more, not even together with all that are not known to differ from it.
+    """
+    left = samples - len(answers)
+    counts = Counter(answer.strip() for answer in answers if answer and answer.strip())
+    most = max(counts.values(), default=0)
+    voters = counts.total() + left
+    enough = max(min_votes, math.ceil(min_share * voters - 1e-9))
+    to_win = max(voters // 2 + 1, enough, rows) - most
+    if left <= 0 or to_win <= 0:
+        return 0
+    # A reply without an answer is no voter, which helps the share of the others; an answer of its own does not.
+    to_lose = most + left - enough + 1
+    if answers and to_lose <= 0 and max((_at_most(form, counts, same) for form in counts), default=0) + left < enough:
+        return 0
+    return min(left, to_win, max(1, to_lose))
+
+
+def _at_most(form: str, counts: Mapping[str, int], same: Same) -> int:
+    """More votes than any cluster with this form can have, whichever of two forms comes first."""
+    return sum(
+        votes
+        for other, votes in counts.items()
+        if other == form or same(form, other) is not False or same(other, form) is not False
+    )
 
 
 def _joins(form: str, cluster: list[str], same: Same) -> bool:
