@@ -1,0 +1,30 @@
+"""Text with steps and an answer at its end: one reply, read and compared by the verifier."""
+
+from __future__ import annotations
+
+from mathsynth.context import Context
+from mathsynth.formats import Ask, Attempt
+from mathsynth.records import Problem, Solution, Verdict
+
+PROMPTS = ("solve",)
+RUNS = False
+
+
+async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
+    """One reply."""
+    messages = ctx.prompt(ask.prompt).messages(question=problem.question)
+    request = ctx.request(ask.model, messages, sample=sample, sampling=ask.sampling)
+    reply = await ctx.complete(ask.model, request)
+    return Attempt(request, reply.text, (reply,), final=reply.text)
+
+
+async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
+    """The verifier's word on the reply."""
+    if reference is None:
+        return await ctx.read(attempt.response, finish_reason=attempt.finish_reason)
+    return await ctx.check(reference, response=attempt.response, finish_reason=attempt.finish_reason)
+
+
+async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
+    """The verifier's word on the stored text; there is nothing to replay."""
+    return await ctx.check(row.answer or "", response=row.response, finish_reason=row.finish_reason)

@@ -1,0 +1,33 @@
+"""Learn from programs that are right up to a point (self-sampled partially correct programs, TraceCodegen).
+
+For every problem with right programs, further ones are sampled that go on from a stored prefix. One that prints the
+answer is a new row. Of one that does not, the longest prefix that passes through a state of a right program is joined
+with that program's remaining statements and run: if this gives the answer it is a new row too, and the prefix is
+stored as one to go on from; else the equal states were a coincidence, which is counted. `prefixes.jsonl` holds the
+prefixes, `coincidence.json` the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from pydantic import Field
+
+from mathsynth.backends.base import Reply
+from mathsynth.code_blocks import printed, program_of
+from mathsynth.context import Context
+from mathsynth.records import Outcoming, Record, Solution, Verdict
+from mathsynth.shards import to_json_line, write_json
+from mathsynth.stages import StageConfig, only
+from mathsynth.straight_line import STATE, furthest, joined, state, statements, variables, without_beginnings
+
+VERSION = 1
+SCOPE = "all"
+TAKES = (Solution,)
+GIVES = Solution
+
+PREFIXES, COINCIDENCE = "prefixes.jsonl", "coincidence.json"
+Trace = list[dict[str, str]]
