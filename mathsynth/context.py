@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request, Sampling
+from mathsynth.budget import Purse
 from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
 from mathsynth.journal import Journal
@@ -79,6 +80,7 @@ class Context:
         stop: Stop | None = None,
         watch: Callable[[str, Request, Reply], None] | None = None,
         redact: Callable[[Any], Any] | None = None,
+        purse: Purse | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
 
@@ -90,7 +92,7 @@ class Context:
         self._prompts, self._policy = dict(prompts or {}), policy or Policy()
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
-        self._redact = redact or (lambda data: data)
+        self._redact, self._purse = redact or (lambda data: data), purse or Purse()
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
@@ -191,11 +193,10 @@ class Context:
         """
         source, taken, given = iter(records), 0, 0
         waiting: dict[int, list[Outcoming]] = {}
-        window = WINDOW * self._slots() + GRADING_JOBS
 
         def next_job() -> tuple[int, Record] | None:
             nonlocal taken
-            if taken - given >= window or (record := next(source, None)) is None:
+            if taken - given >= WINDOW * self._slots() + GRADING_JOBS or (record := next(source, None)) is None:
                 return None
             taken += 1
             return taken - 1, record
@@ -222,7 +223,6 @@ class Context:
         `next_job` is asked whenever a slot is free; None means "nothing now", and once nothing is under way, the end.
         Stopped is raised after what was under way is finished, if the run was told to stop.
         """
-        limit = self._slots() + GRADING_JOBS
         finished: deque[asyncio.Task[Result]] = deque()
         open_tasks: set[asyncio.Task[Result]] = set()
         wake = asyncio.Event()
@@ -232,8 +232,11 @@ class Context:
             finished.append(task)
             wake.set()
 
+        def full() -> bool:
+            return len(open_tasks) + len(finished) >= self._slots() + GRADING_JOBS
+
         def fill() -> None:
-            while not self._stop and len(open_tasks) + len(finished) < limit and (job := next_job()) is not None:
+            while not self._stop and not full() and (job := next_job()) is not None:
                 task = self._loop.create_task(cast("Coroutine[Any, Any, Result]", work(job)))
                 open_tasks.add(task)
                 task.add_done_callback(on_done)
@@ -261,7 +264,9 @@ class Context:
                 self._display.update(self.meter)
                 if self._stop:
                     stopped_at = stopped_at or self._loop.time()
-                    if not open_tasks or self._loop.time() - stopped_at > DRAIN_S:
+                    # A spent budget is no hurry: what is under way will have to be paid, so it is waited for.
+                    late = self._loop.time() - stopped_at > DRAIN_S and not self._purse.reason
+                    if not open_tasks or late:
                         raise Stopped(self._stop.reason)
                 if not open_tasks:
                     return
@@ -327,9 +332,22 @@ class Context:
             if self._connect is None:
                 raise RuntimeError(f"stage {self.stage} was given no way to reach a model")
             self._callers[name] = Caller(
-                self.model(name), self._connect, self.journal, self.meter, lambda: bool(self._stop), self._redact
+                self.model(name), self._connect, self.journal, self.meter, self._ended, self._redact, self._purse
             )
         return self._callers[name]
 
+    def _ended(self) -> bool:
+        """Whether nothing more may be sent."""
+        if not self._stop:
+            self._stop.reason = self._purse.spent()
+        return bool(self._stop)
+
     def _slots(self) -> int:
-        return sum(config.max_in_flight for config in self._models.values()) or 1
+        """Requests that may be under way now."""
+        return (
+            sum(
+                self._callers[name].gate.limit if name in self._callers else config.max_in_flight.start
+                for name, config in self._models.items()
+            )
+            or 1
+        )

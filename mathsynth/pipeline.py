@@ -20,6 +20,7 @@ import orjson
 
 from mathsynth.backends import connect
 from mathsynth.backends.base import Reply, Request
+from mathsynth.budget import Purse, opened
 from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
@@ -77,32 +78,40 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         with atomic(run / RECIPE) as file:
             file.write(recipe.text.encode())
         _write_key_texts(run, recipe.steps)
-        manifest: Manifest | None = None
-        source: Path | None = None
-        done = 0
-        for step in steps:
-            directory = run / step.directory
-            before = manifest
-            manifest = read_manifest(directory)
-            if manifest is not None:
-                check_seals(directory, manifest)
-                done += 1
-            else:
-                if options.stop:
-                    raise Stopped(options.stop.reason)
-                ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options)
-                records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
-                manifest = local.run_step(
-                    _shown(recipe, step), records, directory, ctx, before.counts.kept if before else None
-                )
-            _refuse_mass_failure(recipe, step, directory, manifest)
-            source = directory
-        if done == len(steps):
+        done = all((run / step.directory / MANIFEST).exists() for step in steps)
+        purse = _purse(recipe)
+        with opened(purse, run / REPLIES):
+            manifest = _run_steps(recipe, run, steps, options, purse)
+        if done:
             options.say("every step was done before; nothing was asked")
         report = write_report(run)
         if manifest is not None and not manifest.counts.kept:
             raise RunError(f"no row is left after {steps[-1].name}; {report} and `mathsynth show {run}` tell why")
         return report
+
+
+def _run_steps(recipe: Recipe, run: Path, steps: Sequence[Step], options: Options, purse: Purse) -> Manifest | None:
+    """The manifest of the last step, once all that were not done before are done."""
+    manifest: Manifest | None = None
+    source: Path | None = None
+    for step in steps:
+        directory = run / step.directory
+        before = manifest
+        manifest = read_manifest(directory)
+        if manifest is not None:
+            check_seals(directory, manifest)
+        else:
+            if options.stop:
+                raise Stopped(options.stop.reason)
+            ctx = _context(recipe, step, directory, run / REPLIES / step.replies, options, purse)
+            records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
+            with _saying_what_it_bought(purse, ctx.meter):
+                manifest = local.run_step(
+                    _shown(recipe, step), records, directory, ctx, before.counts.kept if before else None
+                )
+        _refuse_mass_failure(recipe, step, directory, manifest)
+        source = directory
+    return manifest
 
 
 def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options) -> Manifest:
@@ -114,8 +123,10 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             options.say(f"{directory}: up to date")
             return manifest
         (directory / MANIFEST).unlink(missing_ok=True)
-        ctx = _context(recipe, step, directory, directory / REPLIES, options)
-        return local.run_step(_shown(recipe, step), records, directory, ctx, None)
+        purse = _purse(recipe)
+        ctx = _context(recipe, step, directory, directory / REPLIES, options, purse)
+        with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, ctx.meter):
+            return local.run_step(_shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -233,7 +244,26 @@ def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
     return recipe.steps[: names.index(until) + 1]
 
 
-def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options: Options) -> Context:
+def _purse(recipe: Recipe) -> Purse:
+    return Purse(recipe.head.budget, {model.model: model.price for model in recipe.models.values() if model.price})
+
+
+@contextmanager
+def _saying_what_it_bought(purse: Purse, meter: Meter) -> Iterator[None]:
+    """Tells the user, if the budget is why a step stopped."""
+    try:
+        yield
+    except Stopped:
+        if not purse.reason:
+            raise
+        raise Stopped(
+            f"{purse.reason}: {purse.bill()} bought {purse.replies:,} replies; {meter.step} has {meter.rows:,} rows of "
+            f"{meter.done:,} finished problems, {meter.correct:,} of {meter.graded:,} graded replies are right",
+            then="the same command with a larger budget goes on",
+        ) from None
+
+
+def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options: Options, purse: Purse) -> Context:
     return Context(
         stage=step.name,
         directory=directory,
@@ -255,6 +285,7 @@ def _context(recipe: Recipe, step: Step, directory: Path, replies: Path, options
         stop=options.stop,
         watch=options.watch,
         redact=recipe.document.redact,
+        purse=purse,
     )
 
 

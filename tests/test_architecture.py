@@ -28,7 +28,7 @@ LAYERS = [
     {"yamlfile"},
     {"settings", "progress"},
     {"backends"},
-    {"models"},
+    {"models", "limits", "budget"},
     {"sandbox"},
     {"verifier"},
     {"report"},

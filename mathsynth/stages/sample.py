@@ -131,7 +131,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         max_trials=config.max_trials,
         pilot=config.pilot,
         token_budget=config.token_budget,
-        window=OPEN_PER_SLOT * ctx.model(config.model).max_in_flight,
+        window=OPEN_PER_SLOT * ctx.model(config.model).max_in_flight.most,
     )
     problems = only(Problem, records, ctx.stage)
     asked: dict[int, Asked] = {}
