@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request, Sampling
+from mathsynth.budget import Purse
 from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
 from mathsynth.journal import Journal
@@ -81,6 +82,7 @@ class Context:
         hear: Callable[[], Control] | None = None,
         watch: Callable[[str, Request, Reply], None] | None = None,
         redact: Callable[[Any], Any] | None = None,
+        purse: Purse | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
 
@@ -92,7 +94,7 @@ class Context:
         self._prompts, self._policy = dict(prompts or {}), policy or Policy()
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
-        self._redact = redact or (lambda data: data)
+        self._redact, self._purse = redact or (lambda data: data), purse or Purse()
         self._control, self._paused = Control(), False
         self._hear = hear or (lambda: self._control)
         self._loop = asyncio.new_event_loop()
@@ -115,8 +117,8 @@ class Context:
         return self._models[name]
 
     def in_flight(self, model: str) -> int:
-        """Requests to a model that may be under way at once, as of now."""
-        return self._control.in_flight.get(model, self.model(model).max_in_flight)
+        """Requests to a model that may be under way at once, at most, as of now."""
+        return self._control.in_flight.get(model, self.model(model).max_in_flight.most)
 
     def request(
         self, model: str, messages: tuple[Message, ...], *, sample: int = 0, sampling: Mapping[str, Any] | None = None
@@ -202,8 +204,7 @@ class Context:
 
         def next_job() -> tuple[int, Record] | None:
             nonlocal taken
-            window = WINDOW * self._slots() + GRADING_JOBS
-            if taken - given >= window or (record := next(source, None)) is None:
+            if taken - given >= WINDOW * self._slots() + GRADING_JOBS or (record := next(source, None)) is None:
                 return None
             taken += 1
             return taken - 1, record
@@ -240,11 +241,13 @@ class Context:
             finished.append(task)
             wake.set()
 
+        def full() -> bool:
+            return len(open_tasks) + len(finished) >= self._slots() + GRADING_JOBS
+
         def fill() -> None:
             self._obey()
             self.show()
-            limit = 0 if self._stop or self._paused else self._slots() + GRADING_JOBS
-            while not self._stop and len(open_tasks) + len(finished) < limit and (job := next_job()) is not None:
+            while not self._stop and not self._paused and not full() and (job := next_job()) is not None:
                 task = self._loop.create_task(cast("Coroutine[Any, Any, Result]", work(job)))
                 open_tasks.add(task)
                 task.add_done_callback(on_done)
@@ -271,7 +274,9 @@ class Context:
                     fill()
                 if self._stop:
                     stopped_at = stopped_at or self._loop.time()
-                    if not open_tasks or self._loop.time() - stopped_at > DRAIN_S:
+                    # A spent budget is no hurry: what is under way will have to be paid, so it is waited for.
+                    late = self._loop.time() - stopped_at > DRAIN_S and not self._purse.reason
+                    if not open_tasks or late:
                         raise Stopped(self._stop.reason)
                 if not open_tasks and not self._paused:
                     return
@@ -351,10 +356,22 @@ class Context:
             if self._connect is None:
                 raise RuntimeError(f"stage {self.stage} was given no way to reach a model")
             self._callers[name] = Caller(
-                self.model(name), self._connect, self.journal, self.meter, lambda: bool(self._stop), self._redact
+                self.model(name), self._connect, self.journal, self.meter, self._ended, self._redact, self._purse
             )
             self._callers[name].gate.set(self.in_flight(name), self._paused)
         return self._callers[name]
 
+    def _ended(self) -> bool:
+        """Whether nothing more may be sent."""
+        if not self._stop:
+            self._stop.reason = self._purse.spent()
+        return bool(self._stop)
+
     def _slots(self) -> int:
-        return sum(self.in_flight(name) for name in self._models) or 1
+        """Requests that may be under way now."""
+        return sum(self._limit(name) for name in self._models) or 1
+
+    def _limit(self, model: str) -> int:
+        if (caller := self._callers.get(model)) is not None:
+            return caller.gate.limit
+        return self._control.in_flight.get(model, self.model(model).max_in_flight.start)

@@ -21,6 +21,7 @@ import orjson
 
 from mathsynth.backends import connect
 from mathsynth.backends.base import Reply, Request
+from mathsynth.budget import Purse, opened
 from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
@@ -79,33 +80,51 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         with atomic(run / RECIPE) as file:
             file.write(recipe.text.encode())
         _write_key_texts(run, recipe.steps)
-        manifest: Manifest | None = None
-        source: Path | None = None
-        done = 0
-        for number, step in enumerate(steps, 1):
-            directory = run / step.directory
-            before = manifest
-            manifest = read_manifest(directory)
-            if manifest is not None:
-                check_seals(directory, manifest)
-                done += 1
-            else:
-                if options.stop:
-                    raise Stopped(options.stop.reason)
-                meter = Meter(step.name, number, len(steps))
-                ctx = _context(recipe, step, directory, run / REPLIES / step.replies, meter, options, live)
-                records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
-                manifest = local.run_step(
-                    _shown(recipe, step), records, directory, ctx, before.counts.kept if before else None
-                )
-            _refuse_mass_failure(recipe, step, directory, manifest)
-            source = directory
-        if done == len(steps):
+        done = all((run / step.directory / MANIFEST).exists() for step in steps)
+        purse = _purse(recipe)
+        with opened(purse, run / REPLIES):
+            manifest = _run_steps(_Run(recipe, options, live, purse), run, steps)
+        if done:
             options.say("every step was done before; nothing was asked")
         report = write_report(run)
         if manifest is not None and not manifest.counts.kept:
             raise RunError(f"no row is left after {steps[-1].name}; {report} and `mathsynth show {run}` tell why")
         return report
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all steps of one run share."""
+
+    recipe: Recipe
+    options: Options
+    live: Live
+    purse: Purse
+
+
+def _run_steps(run: _Run, directory: Path, steps: Sequence[Step]) -> Manifest | None:
+    """The manifest of the last step, once all that were not done before are done."""
+    manifest: Manifest | None = None
+    source: Path | None = None
+    for number, step in enumerate(steps, 1):
+        place = directory / step.directory
+        before = manifest
+        manifest = read_manifest(place)
+        if manifest is not None:
+            check_seals(place, manifest)
+        else:
+            if run.options.stop:
+                raise Stopped(run.options.stop.reason)
+            meter = Meter(step.name, number, len(steps))
+            ctx = _context(run, step, place, directory / REPLIES / step.replies, meter)
+            records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
+            with _saying_what_it_bought(run.purse, meter):
+                manifest = local.run_step(
+                    _shown(run.recipe, step), records, place, ctx, before.counts.kept if before else None
+                )
+        _refuse_mass_failure(run.recipe, step, place, manifest)
+        source = place
+    return manifest
 
 
 def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options) -> Manifest:
@@ -117,9 +136,11 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             options.say(f"{directory}: up to date")
             return manifest
         (directory / MANIFEST).unlink(missing_ok=True)
+        purse, meter = _purse(recipe), Meter(step.name)
         with _live(recipe, directory, options) as live:
-            ctx = _context(recipe, step, directory, directory / REPLIES, Meter(step.name), options, live)
-            return local.run_step(_shown(recipe, step), records, directory, ctx, None)
+            ctx = _context(_Run(recipe, options, live, purse), step, directory, directory / REPLIES, meter)
+            with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, meter):
+                return local.run_step(_shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -265,13 +286,31 @@ def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
 
 
 def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
-    in_flight = {name: model.max_in_flight for name, model in recipe.models.items()}
+    in_flight = {name: model.max_in_flight.most for name, model in recipe.models.items()}
     return Live(directory, options.display, options.command, in_flight)
 
 
-def _context(
-    recipe: Recipe, step: Step, directory: Path, replies: Path, meter: Meter, options: Options, live: Live
-) -> Context:
+def _purse(recipe: Recipe) -> Purse:
+    return Purse(recipe.head.budget, {model.model: model.price for model in recipe.models.values() if model.price})
+
+
+@contextmanager
+def _saying_what_it_bought(purse: Purse, meter: Meter) -> Iterator[None]:
+    """Tells the user, if the budget is why a step stopped."""
+    try:
+        yield
+    except Stopped:
+        if not purse.reason:
+            raise
+        raise Stopped(
+            f"{purse.reason}: {purse.bill()} bought {purse.replies:,} replies; {meter.step} has {meter.rows:,} rows of "
+            f"{meter.done:,} finished problems, {meter.correct:,} of {meter.graded:,} graded replies are right",
+            then="the same command with a larger budget goes on",
+        ) from None
+
+
+def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter) -> Context:
+    recipe, options = run.recipe, run.options
     return Context(
         stage=step.name,
         directory=directory,
@@ -289,11 +328,12 @@ def _context(
             models={name: model.model for name, model in recipe.models.items()},
         ),
         meter=meter,
-        display=live,
+        display=run.live,
         stop=options.stop,
-        hear=live.control,
+        hear=run.live.control,
         watch=options.watch,
         redact=recipe.document.redact,
+        purse=run.purse,
     )
 
 

@@ -28,7 +28,7 @@ LAYERS = [
     {"yamlfile", "live"},
     {"settings", "progress", "gate"},
     {"backends"},
-    {"models"},
+    {"models", "limits", "budget"},
     {"sandbox"},
     {"verifier"},
     {"report"},

@@ -48,9 +48,10 @@ def check(run: Path) -> None:
         assert row["finish_reason"] == "stop"
         assert row["usage"]["completion_tokens"] > 0
         assert not false_steps(row["response"])
-    ledger = rows(run, "sample"), [
-        orjson.loads(line) for line in next(run.glob("*-sample-*/problems.jsonl")).read_bytes().splitlines()
-    ]
+    ledger = (
+        rows(run, "sample"),
+        [orjson.loads(line) for line in next(run.glob("*-sample-*/problems.jsonl")).read_bytes().splitlines()],
+    )
     assert len(ledger[0]) == sum(line["kept"] for line in ledger[1])
 
 

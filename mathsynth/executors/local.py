@@ -105,6 +105,7 @@ def _drain(step: Step, records: Iterable[Record], directory: Path, ctx: Context)
                     failed[row.boundary] += 1
                     failed_file.write(to_line(row))
                 else:
+                    ctx.meter.rows += 1
                     yield row
 
         shards = list(_write_shards(kept(), directory))
