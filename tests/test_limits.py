@@ -131,6 +131,19 @@ def test_server_errors_pause_growth_and_cut_nothing() -> None:
     asyncio.run(work())
 
 
+def test_a_queue_stops_growth_and_makes_it_slow_from_there() -> None:
+    async def work() -> None:
+        gate = Gate(InFlight(2, 8, 256))
+        for waiting, limits in ((3, {8}), (3, {8}), (0, {8, 9}), (0, {9, 10})):
+            gate.queued(waiting)
+            for ticket in [await enter(gate) for _ in range(gate.limit)]:
+                gate.answered(ticket, Usage())
+                gate.leave(ticket)
+            assert gate.limit in limits
+
+    asyncio.run(work())
+
+
 def test_whoever_waits_at_the_gate_sees_that_the_run_ends() -> None:
     async def work() -> None:
         gate, stop = Gate(always(1)), []
