@@ -334,7 +334,7 @@ class Context:
         """Release everything; `done` packs the journal, for the stage is finished."""
         # A stage that was left in the middle, by an error of the disk or Ctrl-C, leaves its tasks behind.
         self._cancel(asyncio.all_tasks(self._loop))
-        self._loop.run_until_complete(self._aclose())
+        self._finish(self._aclose())
         self._loop.close()
         if self._checker is not None:
             self._checker.__exit__(None, None, None)
@@ -345,7 +345,17 @@ class Context:
         if tasks := set(tasks):
             for task in tasks:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._finish(asyncio.gather(*tasks, return_exceptions=True))
+
+    def _finish(self, work: Awaitable[object]) -> None:
+        """Run to its end. Ctrl-C may have left the loop an order to stop, which ends the first attempt."""
+        future = asyncio.ensure_future(work, loop=self._loop)
+        try:
+            self._loop.run_until_complete(future)
+        except RuntimeError:
+            if future.done():
+                raise
+            self._loop.run_until_complete(future)
 
     async def _aclose(self) -> None:
         for caller in self._callers.values():
