@@ -25,7 +25,7 @@ from mathsynth.live import Control
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt
 from mathsynth.records import Dropped, Failed, Outcoming, Record, Verdict, content_id
-from mathsynth.verifier import Policy, extract
+from mathsynth.verifier import CUT, Policy, extract
 from mathsynth.verifier.worker import Checker
 
 Job = TypeVar("Job")
@@ -173,7 +173,7 @@ class Context:
 
     async def read(self, response: str, *, finish_reason: str | None = None) -> Verdict:
         """What a response answers, when there is no reference: `undecided` by the rule `no_reference`, or no answer."""
-        found = extract(response) if finish_reason != "length" else None
+        found = None if finish_reason in CUT else extract(response)
         if found is None or found.how not in self._policy.accept:
             return Verdict(outcome="undecided", reason="no answer that may be counted", rule="no_answer")
         return Verdict(

@@ -25,6 +25,7 @@ from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution, 
 from mathsynth.settings import validate
 from mathsynth.shards import PROBLEMS, REJECTED, atomic, to_json_line, to_line
 from mathsynth.stages import StageConfig, only
+from mathsynth.verifier import CUT
 from mathsynth.verifier.vote import Vote, samples_missing, vote
 
 VERSION = 2
@@ -270,7 +271,7 @@ def _outcome(sample: Sample) -> Outcome:
     """What a sample counts as. A cut reply is a failure of the model, as in DART, though its verdict is open."""
     if sample.verdict is None:
         return "failed"
-    return "wrong" if sample.finish_reason == "length" else sample.verdict.outcome
+    return "wrong" if sample.finish_reason in CUT else sample.verdict.outcome
 
 
 def _elect(counted: dict[int, Sample], ctx: Context) -> Vote:
@@ -348,7 +349,7 @@ def _ledger_line(
         "wrong": wrong,
         "undecided": outcomes.count("undecided"),
         "failed": outcomes.count("failed"),
-        "truncated": sum(sample.finish_reason == "length" for sample in counted.values()),
+        "truncated": sum(sample.finish_reason in CUT for sample in counted.values()),
         "no_answer": sum(s.verdict is not None and s.verdict.extracted is None for s in counted.values()),
         "pass_rate": corrects / (corrects + wrong) if corrects + wrong else None,
         "target": trials.target,
