@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,11 @@ class Step:
         """The journal's folder, without the hash: a changed config finds old replies."""
         return f"{self.number:02d}-{self.name}"
 
+    @property
+    def splits(self) -> bool:
+        """Whether any part of its rows can be worked on alone."""
+        return load_stage(self.stage).SCOPE == "shard" and not self.config.needs_all()
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -91,6 +96,8 @@ class Recipe:
     policy: Policy
     steps: tuple[Step, ...]
     document: Document
+    sets: tuple[str, ...] = ()
+    """The overrides that it was read with."""
 
     @property
     def name(self) -> str:
@@ -124,7 +131,7 @@ def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
     """The recipe with its overrides. UsageError with one line for each mistake: file, line, key, what is allowed."""
     document = load(path)
     override(document, sets)
-    return _parse(path, document)
+    return replace(_parse(path, document), sets=tuple(sets))
 
 
 def _parse(path: Path, document: Document, only: str | None = None) -> Recipe:

@@ -24,7 +24,7 @@ LAYERS = [
     {"methods"},
     {"procedural"},
     {"context"},
-    {"calls", "allocation", "prompts", "questions", "readers"},
+    {"calls", "grading", "allocation", "prompts", "questions", "readers"},
     {"yamlfile", "live"},
     {"settings", "progress", "gate"},
     {"backends"},
@@ -32,7 +32,8 @@ LAYERS = [
     {"sandbox"},
     {"verifier"},
     {"report"},
-    {"journal"},
+    {"journal", "lock"},
+    {"parts"},
     {"resources", "shards", "similarity"},
     {"records"},
     {"errors"},
@@ -157,6 +158,7 @@ COMMANDS += [
     "recipe",
     "recipe check",
     "doctor",
+    "merge",
 ]
 
 
