@@ -200,14 +200,9 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
 def _missing(asked: Asked, config: Config, ctx: Context, settled: int) -> int:
     """How many samples more a vote takes at least, when so many count."""
     answers = [_answer(asked.samples[number]) for number in range(settled)]
-    rules = config.vote
+    rules, same = config.vote, ctx.grader.same
     return samples_missing(
-        answers,
-        rules.samples,
-        min_share=rules.min_share,
-        min_votes=rules.min_votes,
-        rows=config.k,
-        same=ctx.grader.same,
+        answers, rules.samples, min_share=rules.min_share, min_votes=rules.min_votes, rows=config.k, same=same
     )
 
 
