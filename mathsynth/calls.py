@@ -1,8 +1,9 @@
 """Model calls: journal first, then the wire, with retries and their limits in this one place.
 
-A request whose reply is in the journal is not sent. Retryable errors back off with full jitter, or as long as the
-server's Retry-After says. An error that the server answered uses up the request's `retries`; a server that answers
-nobody is waited for, up to `give_up_after_s`, then the run stops in order. Failures are never stored as replies.
+A request whose reply is in the journal is not sent; any other passes the model's gate (`limits.py`) at every try.
+Retryable errors back off with full jitter; a Retry-After holds the whole model back. An error that the server answered
+uses up the request's `retries`; a server that answers nobody, or only says "too many", is waited for, up to
+`give_up_after_s`, then the run stops in order. Failures are never stored as replies.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ import random
 import time
 from collections.abc import Callable
 
-from mathsynth.backends.base import Backend, ModelConfig, Reply, Request
+from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, texts
+from mathsynth.budget import Purse
 from mathsynth.errors import BackendError, Stopped
-from mathsynth.gate import Gate
 from mathsynth.journal import Journal
+from mathsynth.limits import Gate
 from mathsynth.progress import Meter
 from mathsynth.shards import ModelUse
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 30.0
 REFUSED_AT_FIRST = 20
 """Refusals before any answer that stop the run."""
+QUEUE_EVERY_S, QUEUE_UNKNOWN_S = 1.0, 60.0
+"""Seconds between two looks at a server's queue, and between two tries where it can't be seen."""
+CHARS_PER_TOKEN = 3.5
+"""English with digits, over common tokenizers."""
 
 
 class Caller:
@@ -35,13 +41,16 @@ class Caller:
         meter: Meter,
         stopping: Callable[[], bool],
         redact: Callable[[str], str] = str,
+        purse: Purse | None = None,
     ) -> None:
         """`connect` is called at the first request that is not in the journal; errors are reported through `redact`."""
         self.config, self.use = config, ModelUse(model=config.model)
         self._connect, self._journal, self._meter, self._stopping = connect, journal, meter, stopping
-        self._redact = redact
+        self._redact, self._purse = redact, purse or Purse()
         self._backend: Backend | None = None
-        self.gate = Gate(config.max_in_flight)
+        self.gate = Gate(config.max_in_flight, config.requests_per_minute, config.tokens_per_minute)
+        self._looking: asyncio.Task[None] | None = None
+        self._look_at = 0.0
         self._under_way: dict[str, asyncio.Future[Reply]] = {}
         self._jitter = random.Random()  # spreads retries; touches no row
         self._last_answer = time.monotonic()
@@ -68,9 +77,8 @@ class Caller:
         future = self._under_way[key] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            async with self.gate:
-                reply = await self._ask(request)
-            self._journal.put(key, reply.model_dump(mode="json"))
+            reply = await self._ask(request)
+            self._journal.put(key, reply.model_dump(mode="json"), self.config.model)
             future.set_result(reply)
             return reply
         except BaseException as error:
@@ -85,13 +93,14 @@ class Caller:
     async def _ask(self, request: Request) -> Reply:
         """One reply, with as many tries as the config allows."""
         pauses = charged = 0
-        waiting_since = time.monotonic()
+        waiting_since: float | None = None
+        prompt_tokens = len(texts(request.messages)) / CHARS_PER_TOKEN
         while True:
-            if self._stopping():
-                raise Stopped("stopped before this request was sent")
+            ticket = await self.gate.enter(prompt_tokens, request.sampling.max_tokens, self._stopping)
             sent = time.monotonic()
+            waiting_since = waiting_since or sent
             try:
-                reply = await self._send(request)
+                reply = await self._send(request, ticket)
             except BackendError as error:
                 # A server may repeat what it was sent, and some of that may be secret.
                 error.args = (self._redact(str(error)),)
@@ -103,9 +112,9 @@ class Caller:
                     raise
                 if not error.retryable:
                     raise self._refusal(error) from None
-                now = time.monotonic()
-                silent = now - max(self._last_answer, waiting_since)
-                if error.unreachable and self._last_answer < sent:
+                if error.limited or (error.unreachable and self._last_answer < sent):
+                    since = waiting_since if error.limited else max(self._last_answer, waiting_since)
+                    silent = time.monotonic() - since
                     if silent > self.config.give_up_after_s:
                         if self._last_answer > waiting_since:
                             raise  # others were answered while this one was tried: it is this request
@@ -129,30 +138,61 @@ class Caller:
             return error
         return BackendError(f"{self.config.model} refused its first {self._refused} requests: {error}", fatal=True)
 
-    async def _send(self, request: Request) -> Reply:
-        if self._backend is None:
-            self._backend = self._connect(self.config)
+    async def _send(self, request: Request, ticket: int) -> Reply:
+        """One try, by the ticket of the gate."""
         started = time.monotonic()
         if not self._meter.in_flight:
             self._busy_since = started
         self._meter.in_flight += 1
+        self._purse.under_way += 1
         try:
-            return await asyncio.wait_for(self._backend.complete(request), self.config.timeout_s)
+            if self._backend is None:
+                self._backend = self._connect(self.config)
+            reply = await asyncio.wait_for(self._backend.complete(request), self.config.timeout_s)
         except TimeoutError:
+            self.gate.troubled()
             raise BackendError(f"no reply within timeout_s={self.config.timeout_s:g}", retryable=True) from None
+        except BackendError as error:
+            self._purse.lose(self.config.model, *error.tokens)
+            if error.limited:
+                self.gate.refused(ticket)
+            elif error.retryable:
+                self.gate.troubled()
+            raise
+        else:
+            self._look_at_queue()
+            self.gate.answered(ticket, reply.usage)
+            return reply
         finally:
+            self.gate.leave(ticket)
+            self._purse.under_way -= 1
             self._meter.in_flight -= 1
             if not self._meter.in_flight:
                 self.use.seconds += time.monotonic() - self._busy_since
+
+    def _look_at_queue(self) -> None:
+        """Ask the server for its queue, beside the requests and not too often, if there is a limit to be found."""
+        now = time.monotonic()
+        if self.config.max_in_flight.adaptive and now >= self._look_at and self._looking is None:
+            self._look_at = now + QUEUE_EVERY_S
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        assert self._backend is not None
+        waiting = await self._backend.queue()
+        self.gate.queued(waiting or 0)
+        self._look_at = time.monotonic() + (QUEUE_UNKNOWN_S if waiting is None else QUEUE_EVERY_S)
+        self._looking = None
 
     async def _pause(self, pauses: int, retry_after: float | None) -> bool:
         """Wait before the next try, and for the end of a pause of the run; whether there was one."""
         if retry_after and retry_after > self.config.give_up_after_s:
             raise Stopped(f"{self.config.model}: the server wants {retry_after:,.0f} s of rest (Retry-After)")
+        if retry_after:
+            self.gate.rest(retry_after * self._jitter.uniform(1.0, 1.2))
+            self._meter.waiting = f"{self.config.model}: the server wants {retry_after:,.0f} s of rest (Retry-After)"
         longest = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(pauses, 10))
-        until = time.monotonic() + (
-            retry_after * self._jitter.uniform(1.0, 1.2) if retry_after else self._jitter.uniform(0.1, longest)
-        )
+        until = time.monotonic() + (0.0 if retry_after else self._jitter.uniform(0.1, longest))
         held = False
         while not self._stopping() and ((left := until - time.monotonic()) > 0 or self.gate.held):
             held = held or self.gate.held
@@ -160,6 +200,7 @@ class Caller:
         return held
 
     def _count(self, reply: Reply) -> None:
+        self._purse.pay(self.config.model, reply.usage.prompt_tokens, reply.usage.completion_tokens)
         self._last_answer = time.monotonic()
         self._meter.waiting = ""
         self._meter.answered += 1
@@ -179,5 +220,7 @@ class Caller:
 
     async def aclose(self) -> None:
         """Close the connection, if one was made."""
+        if self._looking is not None:
+            self._looking.cancel()
         if self._backend is not None:
             await self._backend.aclose()

@@ -68,7 +68,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except MathsynthError as error:
-        say(str(error) + ("; the same command goes on" if isinstance(error, Stopped) else ""))
+        say(f"{error}; {error.then}" if isinstance(error, Stopped) else str(error))
         sys.exit(error.exit_code)
 
 

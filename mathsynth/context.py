@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request, Sampling
+from mathsynth.budget import Purse
 from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
+from mathsynth.grading import Grader
 from mathsynth.journal import Journal
 from mathsynth.live import Control
 from mathsynth.parts import PlaceWriter
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt
-from mathsynth.records import Dropped, Failed, Outcoming, Record, Verdict, content_id
+from mathsynth.records import Dropped, Failed, Outcoming, Record, content_id
 from mathsynth.shards import atomic
-from mathsynth.verifier import Policy, extract
-from mathsynth.verifier.worker import Checker
+from mathsynth.verifier import Policy
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -83,6 +84,7 @@ class Context:
         hear: Callable[[], Control] | None = None,
         watch: Callable[[str, Request, Reply], None] | None = None,
         redact: Callable[[Any], Any] | None = None,
+        purse: Purse | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
 
@@ -91,16 +93,15 @@ class Context:
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
-        self._prompts, self._policy = dict(prompts or {}), policy or Policy()
+        self._prompts, self.grader = dict(prompts or {}), Grader(policy, self.meter)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
-        self._redact = redact or (lambda data: data)
+        self._redact, self._purse = redact or (lambda data: data), purse or Purse()
         self._control, self._paused = Control(), False
         self._hear = hear or (lambda: self._control)
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
-        self._checker: Checker | None = None
         self.places: PlaceWriter | None = None
         """Where the lines of a run's part are counted."""
 
@@ -119,8 +120,8 @@ class Context:
         return self._models[name]
 
     def in_flight(self, model: str) -> int:
-        """Requests to a model that may be under way at once, as of now."""
-        return self._control.in_flight.get(model, self.model(model).max_in_flight)
+        """Requests to a model that may be under way at once, at most, as of now."""
+        return self._control.in_flight.get(model, self.model(model).max_in_flight.most)
 
     def request(
         self, model: str, messages: tuple[Message, ...], *, sample: int = 0, sampling: Mapping[str, Any] | None = None
@@ -156,37 +157,6 @@ class Context:
             raise KeyError(request.key())
         return Reply.model_validate(reply)
 
-    # --- the verifier ------------------------------------------------------------------------------------------
-
-    @property
-    def checker(self) -> Checker:
-        """The verifier of this run; its worker processes start when the first hard answer comes."""
-        if self._checker is None:
-            self._checker = Checker(self._policy)
-            self._checker.__enter__()
-        return self._checker
-
-    async def check(self, reference: str, *, response: str, finish_reason: str | None = None) -> Verdict:
-        """The verdict on a response; counted for the pass rate on the bar."""
-        verdict = await self.checker.check(reference, response=response, finish_reason=finish_reason)
-        self.meter.graded += 1
-        self.meter.correct += verdict.outcome == "correct"
-        return verdict
-
-    async def read(self, response: str, *, finish_reason: str | None = None) -> Verdict:
-        """What a response answers, when there is no reference: `undecided` by the rule `no_reference`, or no answer."""
-        found = extract(response) if finish_reason != "length" else None
-        if found is None or found.how not in self._policy.accept:
-            return Verdict(outcome="undecided", reason="no answer that may be counted", rule="no_answer")
-        return Verdict(
-            outcome="undecided", reason="no reference", rule="no_reference", extracted=found.answer, how=found.how
-        )
-
-    def same(self, one: str, other: str) -> bool | None:
-        """Whether two answers are equal; None if that could not be checked."""
-        verdict = self.checker.check_now(one, answer=other)
-        return None if verdict.outcome == "undecided" else verdict.outcome == "correct"
-
     @property
     def stopping(self) -> str:
         """Why the run should end in order, empty while it should go on."""
@@ -206,8 +176,7 @@ class Context:
 
         def next_job() -> tuple[int, Record] | None:
             nonlocal taken
-            window = WINDOW * self._slots() + GRADING_JOBS
-            if taken - given >= window or (record := next(source, None)) is None:
+            if taken - given >= WINDOW * self._slots() + GRADING_JOBS or (record := next(source, None)) is None:
                 return None
             taken += 1
             return taken - 1, record
@@ -244,11 +213,13 @@ class Context:
             finished.append(task)
             wake.set()
 
+        def full() -> bool:
+            return len(open_tasks) + len(finished) >= self._slots() + GRADING_JOBS
+
         def fill() -> None:
             self._obey()
             self.show()
-            limit = 0 if self._stop or self._paused else self._slots() + GRADING_JOBS
-            while not self._stop and len(open_tasks) + len(finished) < limit and (job := next_job()) is not None:
+            while not self._stop and not self._paused and not full() and (job := next_job()) is not None:
                 task = self._loop.create_task(cast("Coroutine[Any, Any, Result]", work(job)))
                 open_tasks.add(task)
                 task.add_done_callback(on_done)
@@ -275,7 +246,9 @@ class Context:
                     fill()
                 if self._stop:
                     stopped_at = stopped_at or self._loop.time()
-                    if not open_tasks or self._loop.time() - stopped_at > DRAIN_S:
+                    # A spent budget is no hurry: what is under way will have to be paid, so it is waited for.
+                    late = self._loop.time() - stopped_at > DRAIN_S and not self._purse.reason
+                    if not open_tasks or late:
                         raise Stopped(self._stop.reason)
                 if not open_tasks and not self._paused:
                     return
@@ -349,10 +322,9 @@ class Context:
         """Release everything; `done` packs the journal, for the stage is finished."""
         # A stage that was left in the middle, by an error of the disk or Ctrl-C, leaves its tasks behind.
         self._cancel(asyncio.all_tasks(self._loop))
-        self._loop.run_until_complete(self._aclose())
+        self._finish(self._aclose())
         self._loop.close()
-        if self._checker is not None:
-            self._checker.__exit__(None, None, None)
+        self.grader.close()
         if self._journal is not None:
             self._journal.close(compress=done)
 
@@ -360,7 +332,17 @@ class Context:
         if tasks := set(tasks):
             for task in tasks:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._finish(asyncio.gather(*tasks, return_exceptions=True))
+
+    def _finish(self, work: Awaitable[object]) -> None:
+        """Run to its end. Ctrl-C may have left the loop an order to stop, which ends the first attempt."""
+        future = asyncio.ensure_future(work, loop=self._loop)
+        try:
+            self._loop.run_until_complete(future)
+        except RuntimeError:
+            if future.done():
+                raise
+            self._loop.run_until_complete(future)
 
     async def _aclose(self) -> None:
         for caller in self._callers.values():
@@ -371,10 +353,22 @@ class Context:
             if self._connect is None:
                 raise RuntimeError(f"stage {self.stage} was given no way to reach a model")
             self._callers[name] = Caller(
-                self.model(name), self._connect, self.journal, self.meter, lambda: bool(self._stop), self._redact
+                self.model(name), self._connect, self.journal, self.meter, self._ended, self._redact, self._purse
             )
             self._callers[name].gate.set(self.in_flight(name), self._paused)
         return self._callers[name]
 
+    def _ended(self) -> bool:
+        """Whether nothing more may be sent."""
+        if not self._stop:
+            self._stop.reason = self._purse.spent()
+        return bool(self._stop)
+
     def _slots(self) -> int:
-        return sum(self.in_flight(name) for name in self._models) or 1
+        """Requests that may be under way now."""
+        return sum(self._limit(name) for name in self._models) or 1
+
+    def _limit(self, model: str) -> int:
+        if (caller := self._callers.get(model)) is not None:
+            return caller.gate.limit
+        return self._control.in_flight.get(model, self.model(model).max_in_flight.start)

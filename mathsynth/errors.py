@@ -38,9 +38,13 @@ class RunError(MathsynthError):
 
 
 class Stopped(MathsynthError):
-    """The run stopped early and in order; what is finished is on disk."""
+    """The run stopped early and in order; what is finished is on disk, `then` says what goes on from there."""
 
     exit_code = 3
+
+    def __init__(self, reason: str, then: str = "the same command goes on") -> None:
+        super().__init__(reason)
+        self.then = then
 
 
 class BackendError(MathsynthError):
@@ -49,7 +53,9 @@ class BackendError(MathsynthError):
     `retryable`: asking again may help (rate limit, server error, dropped connection).
     `fatal`: no request of this run can succeed (bad key, unknown model, nobody listening after all retries).
     `unreachable`: no server answered at all (refused, dropped, gateway down), so it is no fault of this request.
+    `limited`: the server was asked too much at once or too often (429).
     `retry_after`: seconds the server asked us to wait, if it did.
+    `tokens`: prompt and completion tokens that were used up all the same.
     """
 
     def __init__(
@@ -59,7 +65,10 @@ class BackendError(MathsynthError):
         retryable: bool = False,
         fatal: bool = False,
         unreachable: bool = False,
+        limited: bool = False,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(reason)
-        self.retryable, self.fatal, self.unreachable, self.retry_after = retryable, fatal, unreachable, retry_after
+        self.retryable, self.fatal, self.unreachable, self.limited = retryable, fatal, unreachable, limited
+        self.retry_after = retry_after
+        self.tokens = (0, 0)

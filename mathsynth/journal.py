@@ -14,12 +14,15 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from mathsynth.errors import RunError
+from mathsynth.records import Usage
 from mathsynth.shards import atomic, open_lines, shard_name, sync_directory
 
 log = logging.getLogger(__name__)
@@ -73,9 +76,9 @@ class Journal:
         reply: dict[str, Any] = orjson.loads(self._read_line(*place))["reply"]
         return reply
 
-    def put(self, key: str, reply: dict[str, Any]) -> None:
-        """Append a finished reply; it survives a kill of this process from here on."""
-        line = orjson.dumps({"key": key, "reply": reply}) + b"\n"
+    def put(self, key: str, reply: dict[str, Any], model: str = "") -> None:
+        """Append a finished reply of `model`; it survives a kill of this process from here on."""
+        line = orjson.dumps({"key": key, "model": model, "reply": reply}) + b"\n"
         try:
             written = os.write(self._file, line)
             if written != len(line):
@@ -159,6 +162,17 @@ class Journal:
                 raise RunError(f"{self.directory / shard_name(number)}: cut while in use")
             size *= 8
         return line[: line.index(b"\n")]
+
+
+def stored_usage(folder: Path) -> Iterator[tuple[str, Usage]]:
+    """(model, tokens) of every reply in the journals below a folder, none of which needs to be open."""
+    for path in sorted(folder.rglob("*.jsonl*")):
+        if path.name.startswith(".") or (path.suffix == ".zst" and path.with_suffix("").exists()):
+            continue
+        for line in open_lines(path):
+            with suppress(ValueError, KeyError, TypeError):  # a line that a kill tore holds nothing yet
+                stored = orjson.loads(line)
+                yield stored.get("model", ""), Usage.model_validate(stored["reply"]["usage"])
 
 
 def _pack(path: Path) -> None:

@@ -18,6 +18,7 @@ import orjson
 
 from mathsynth.backends import connect
 from mathsynth.backends.base import Reply, Request
+from mathsynth.budget import Budget, Purse, opened
 from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
@@ -73,8 +74,10 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
     RunError if the directory can't be used or too much failed, Stopped if the run was told to end early.
     """
     steps, part = _until(recipe, options.until), options.part
-    before: tuple[Path, Manifest] | None = None
+    before: Rows | None = None
     if part is not None:
+        if recipe.head.budget != Budget():
+            raise UsageError("--shard: budget: is one budget for all problems; leave it out, or run without --shard")
         refuse_strange(run)
         steps, before = _steps_of_part(recipe, steps, run)
         run = part.directory(run)
@@ -92,38 +95,58 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         _write_key_texts(run, steps if part is not None else recipe.steps)
         if part is not None:
             write_part(run, part, recipe.path, recipe.sets)
-        done = 0
-        for number, step in enumerate(steps, 1):
-            directory = run / step.directory
-            manifest = read_manifest(directory)
-            if manifest is not None:
-                check_seals(directory, manifest)
-                done += 1
-            elif options.stop:
-                raise Stopped(options.stop.reason)
-            else:
-                shown = _shown(recipe, step)
-                manifest = options.take(shown, directory) if options.take else None
-                if manifest is None:
-                    meter = Meter(step.name, number, len(steps))
-                    ctx = _context(recipe, step, directory, run / REPLIES / step.replies, meter, options, live)
-                    manifest = _run(shown, before, directory, ctx, part)
-            _refuse_mass_failure(recipe, step, directory, manifest, options)
-            before = directory, manifest
-        if done == len(steps):
+        done = all((run / step.directory / MANIFEST).exists() for step in steps)
+        purse = _purse(recipe)
+        with opened(purse, run / REPLIES):
+            manifest = _run_steps(_Run(recipe, options, live, purse), run, steps, before)
+        if done:
             options.say("every step was done before; nothing was asked")
         report = write_report(run)
         if part is not None:
             options.say(f"shard {part} is done, up to {steps[-1].name}; when all are: mathsynth merge {run.parents[1]}")
-        elif before is not None and not before[1].counts.kept:
+        elif manifest is not None and not manifest.counts.kept:
             raise RunError(f"no row is left after {steps[-1].name}; {report} and `mathsynth show {run}` tell why")
         return report
 
 
-def _run(
-    step: Step, before: tuple[Path, Manifest] | None, directory: Path, ctx: Context, part: Part | None
-) -> Manifest:
-    """Run one step on the rows of the step before it, given with its directory."""
+@dataclass(frozen=True)
+class _Run:
+    """What all steps of one run share."""
+
+    recipe: Recipe
+    options: Options
+    live: Live
+    purse: Purse
+
+
+Rows = tuple[Path, Manifest]
+"""The directory of a finished step, whose kept rows another reads, and its manifest."""
+
+
+def _run_steps(run: _Run, directory: Path, steps: Sequence[Step], before: Rows | None) -> Manifest | None:
+    """The manifest of the last step, once all that were not done before are done; `before` is what the first reads."""
+    take = run.options.take
+    for number, step in enumerate(steps, 1):
+        place = directory / step.directory
+        manifest = read_manifest(place)
+        if manifest is not None:
+            check_seals(place, manifest)
+        else:
+            if run.options.stop:
+                raise Stopped(run.options.stop.reason)
+            manifest = take(_shown(run.recipe, step), place) if take else None
+            if manifest is None:
+                meter = Meter(step.name, number, len(steps))
+                ctx = _context(run, step, place, directory / REPLIES / step.replies, meter)
+                with _saying_what_it_bought(run.purse, meter):
+                    manifest = _run_step(_shown(run.recipe, step), before, place, ctx, run.options.part)
+        _refuse_mass_failure(run.recipe, step, place, manifest, run.options)
+        before = place, manifest
+    return before[1] if before else None
+
+
+def _run_step(step: Step, before: Rows | None, directory: Path, ctx: Context, part: Part | None) -> Manifest:
+    """Run one step on the rows of the step before it."""
     records = read_rows(before[0], [s.file for s in before[1].shards]) if before else iter(())
     split = None
     if part is not None:
@@ -140,9 +163,11 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             options.say(f"{directory}: up to date")
             return manifest
         (directory / MANIFEST).unlink(missing_ok=True)
+        purse, meter = _purse(recipe), Meter(step.name)
         with _live(recipe, directory, options) as live:
-            ctx = _context(recipe, step, directory, directory / REPLIES, Meter(step.name), options, live)
-            return local.run_step(_shown(recipe, step), records, directory, ctx, None)
+            ctx = _context(_Run(recipe, options, live, purse), step, directory, directory / REPLIES, meter)
+            with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, meter):
+                return local.run_step(_shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -243,9 +268,7 @@ def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
     return recipe.steps[: names.index(until) + 1]
 
 
-def _steps_of_part(
-    recipe: Recipe, steps: Sequence[Step], run: Path
-) -> tuple[Sequence[Step], tuple[Path, Manifest] | None]:
+def _steps_of_part(recipe: Recipe, steps: Sequence[Step], run: Path) -> tuple[Sequence[Step], Rows | None]:
     """The steps that the parts of a run work on now, with what the first of them takes its rows from.
 
     That first one needs all rows: the input, or a step like `dedupe` that the run itself has finished.
@@ -272,13 +295,31 @@ def _steps_of_part(
 
 
 def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
-    in_flight = {name: model.max_in_flight for name, model in recipe.models.items()}
+    in_flight = {name: model.max_in_flight.most for name, model in recipe.models.items()}
     return Live(directory, options.display, options.command, in_flight)
 
 
-def _context(
-    recipe: Recipe, step: Step, directory: Path, replies: Path, meter: Meter, options: Options, live: Live
-) -> Context:
+def _purse(recipe: Recipe) -> Purse:
+    return Purse(recipe.head.budget, {model.model: model.price for model in recipe.models.values() if model.price})
+
+
+@contextmanager
+def _saying_what_it_bought(purse: Purse, meter: Meter) -> Iterator[None]:
+    """Tells the user, if the budget is why a step stopped."""
+    try:
+        yield
+    except Stopped:
+        if not purse.reason:
+            raise
+        raise Stopped(
+            f"{purse.reason}: {purse.bill()} bought {purse.replies:,} replies; {meter.step} has {meter.rows:,} rows of "
+            f"{meter.done:,} finished problems, {meter.correct:,} of {meter.graded:,} graded replies are right",
+            then="the same command with a larger budget goes on",
+        ) from None
+
+
+def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter) -> Context:
+    recipe, options = run.recipe, run.options
     return Context(
         stage=step.name,
         directory=directory,
@@ -296,11 +337,12 @@ def _context(
             models={name: model.model for name, model in recipe.models.items()},
         ),
         meter=meter,
-        display=live,
+        display=run.live,
         stop=options.stop,
-        hear=live.control,
+        hear=run.live.control,
         watch=options.watch,
         redact=recipe.document.redact,
+        purse=run.purse,
     )
 
 

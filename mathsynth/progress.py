@@ -52,6 +52,8 @@ class Meter:
     """Of the replies over the wire."""
     correct: int = 0
     graded: int = 0
+    rows: int = 0
+    """Kept so far."""
     waiting: str = ""
     """Why nothing moves, while it does not ("server down for 40 s, …")."""
     started: float = field(default_factory=time.monotonic)

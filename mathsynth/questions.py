@@ -14,6 +14,7 @@ from difflib import SequenceMatcher
 from rapidfuzz.distance import LCSseq
 
 from mathsynth.similarity import tokens
+from mathsynth.verifier import CUT
 
 MARKER = "Problem:"
 MAX_QUESTIONS = 2
@@ -48,8 +49,8 @@ def fault(
     With `max_change` below 1, at most this share of the source's words may be lost, and what is asked may differ only
     in words that were exchanged: a guard for small models, which keep the numbers and change the meaning.
     """
-    if finish_reason == "length":
-        return "truncated", "the reply was cut by max_tokens"
+    if finish_reason in CUT:
+        return "truncated", f"the reply was cut ({finish_reason})"
     if question is None:
         return "no_marker", f"the reply does not begin with {MARKER!r}"
     if not question:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.backends import load_backend
 from mathsynth.backends.base import ModelConfig
+from mathsynth.budget import Budget
 from mathsynth.errors import UsageError
 from mathsynth.prompts import Prompt, find_prompt
 from mathsynth.readers import Source
@@ -49,6 +50,8 @@ class Head(BaseModel):
     """Seed of everything random, the models' sampling included."""
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
     """A step in which more than this share of the rows failed ends the run with exit 1."""
+    budget: Budget = Budget()
+    """`{tokens: …, hours: …, usd: …}`: once one of them is spent the run stops in order; more of it goes on."""
 
 
 TOP_KEYS = frozenset({*Head.model_fields, "steps", "models", INPUT, "verifier", "extends"})
@@ -170,6 +173,10 @@ class _Parser:
         prompts = self.prompts(configs)
         usable = {name: model for name, model in models.items() if model is not None}
         self.check_models(configs, usable)
+        if head is not None and head.budget.usd is not None:
+            for name, model in usable.items():
+                if model.price is None:
+                    self.fault(("models", name), "price: this key is required, for budget.usd counts by it")
         if only is None:
             self.check_order(configs)
         if self.faults or head is None or policy is None or first is None:

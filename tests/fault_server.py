@@ -64,6 +64,10 @@ class Settings:
     down_after: int = 0
     """After this many requests nobody listens for `down` seconds, once."""
     down: float = 1.0
+    most: int = 0
+    """429 for whatever comes while so many are under way."""
+    slots: int = 0
+    """Only so many are answered at once, as vLLM does: the others wait, and `/metrics` tells how many."""
     reply: Callable[[dict[str, Any]], str] | None = None
     """Another way to answer a request body."""
 
@@ -86,6 +90,11 @@ class Served:
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     in_flight: int = 0
     most_in_flight: int = 0
+    waiting: int = 0
+    tokens: int = 0
+    """Of all answers that held any, by the server's own count."""
+    came: list[tuple[float, int]] = field(default_factory=list)
+    """When each request came, and how many were under way with it."""
     known: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -113,6 +122,7 @@ def fault_of(settings: Settings, key: str, before: int, number: int) -> str | No
 class _Handler:
     def __init__(self, served: Served, stop_listening: Callable[[], None]) -> None:
         self.served, self.settings, self.stop_listening = served, served.settings, stop_listening
+        self._slots = asyncio.Semaphore(self.settings.slots or 1_000_000)
         self._log = os.open(self.settings.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if self.settings.log else None
 
     def note(self, event: str, key: str, **more: object) -> None:
@@ -128,6 +138,12 @@ class _Handler:
             return _error(401, "invalid_api_key", f"Incorrect key: {request.headers.get('Authorization')}")
         entry = {"id": MODEL, "object": "model", "owned_by": "tests", "max_model_len": 4096}
         return web.json_response({"object": "list", "data": [entry]})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        if not self.settings.slots:
+            return _error(404, "not_found", "There is no such path.")
+        gauge = f'vllm:num_requests_waiting{{engine="0",model_name="{MODEL}"}} {self.served.waiting:.1f}'
+        return web.Response(text=f"# TYPE vllm:num_requests_waiting gauge\n{gauge}\n")
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         served, settings = self.served, self.settings
@@ -148,9 +164,17 @@ class _Handler:
             return _abort(request)
         served.in_flight += 1
         served.most_in_flight = max(served.most_in_flight, served.in_flight)
+        served.came.append((time.monotonic(), served.in_flight))
         try:
-            if pause := settings.latency + settings.jitter * chance("latency", key):
-                await asyncio.sleep(pause)
+            if settings.most and served.in_flight > settings.most:
+                served.met["429"] += 1
+                headers = {"Retry-After": settings.retry_after} if settings.retry_after else None
+                return _error(429, "rate_limit", "Too many at once.", headers)
+            served.waiting += 1
+            async with self._slots:
+                served.waiting -= 1
+                if pause := settings.latency + settings.jitter * chance("latency", key):
+                    await asyncio.sleep(pause)
             fault = fault_of(settings, key, before, number)
             if fault is None:
                 return await self.answer(request, body, key)
@@ -176,6 +200,7 @@ class _Handler:
             choices.append({"index": index, "message": message, "finish_reason": finish})
         prompt = sum(len(message["content"].split()) for message in body["messages"])
         done = sum(len(choice["message"]["content"].split()) for choice in choices)
+        self.served.tokens += prompt + done
         usage = {"prompt_tokens": prompt, "completion_tokens": done, "total_tokens": prompt + done}
         return {"id": "mock", "object": "chat.completion", "model": MODEL, "choices": choices, "usage": usage}
 
@@ -259,6 +284,7 @@ async def _run(served: Served, ready: Callable[[], None], stop: asyncio.Event) -
     app = web.Application(client_max_size=64 * 2**20)
     app.router.add_post("/v1/chat/completions", handler.chat)
     app.router.add_get("/v1/models", handler.models)
+    app.router.add_get("/metrics", handler.metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await listen()
@@ -312,7 +338,7 @@ def main() -> None:
     parser.add_argument("--no-n", action="store_true", help="ignore n, as some servers do")
     for name in ("fault_share", "right", "latency", "jitter", "drip", "down"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(Settings, name))
-    for name in ("fault_tries", "fault_every", "huge", "down_after"):
+    for name in ("fault_tries", "fault_every", "huge", "down_after", "most", "slots"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Settings, name))
     for name, kind in (("retry_after", str), ("key", str), ("log", Path), ("seeds", Path)):
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Settings, name))

@@ -79,7 +79,7 @@ def test_the_order_of_words_is_base_then_recipe_then_overrides_then_environment(
     child.write_text("extends: recipe.yaml\nmodels: {teacher: {temperature: 0.1, max_tokens: 7}}\n")
     recipe = read_recipe(child, ["models.teacher.temperature=0.2", "models.teacher.model=${MODEL}"])
     teacher = recipe.models["teacher"]
-    assert (teacher.max_in_flight, teacher.max_tokens, teacher.temperature) == (4, 7, 0.2)
+    assert (str(teacher.max_in_flight), teacher.max_tokens, teacher.temperature) == ("4", 7, 0.2)
     assert teacher.model == "from-env"
 
 
@@ -161,6 +161,11 @@ def test_keys_do_not_depend_on_where_the_project_is_nor_on_the_order_of_keys(pat
     "knob",
     [
         "models.teacher.max_in_flight=1",
+        "models.teacher.max_in_flight=2-8-16",
+        "models.teacher.requests_per_minute=60",
+        "models.teacher.tokens_per_minute=1000",
+        "models.teacher.price={prompt: 1, completion: 2}",
+        "budget={tokens: 5, hours: 1}",
         "models.teacher.timeout_s=1",
         "models.teacher.retries=0",
         "models.teacher.give_up_after_s=1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import orjson
 import pytest
 
 from fault_server import Served, fault_server
-from mathsynth.context import Stop
+from mathsynth.context import Context, Stop
 from mathsynth.executors import local
 from runs import (
     EVERY_STEP,
@@ -107,6 +108,14 @@ def test_ctrl_c_says_how_to_go_on_and_loses_nothing(tmp_path: Path, server: Serv
     assert "the same command goes on" in done.err
     assert replies(run) >= 40 - IN_FLIGHT
     goes_on(recipe, run, server, asked_again=IN_FLIGHT)
+
+
+def test_an_order_to_stop_the_loop_that_ctrl_c_left_behind_does_not_break_the_end(tmp_path: Path) -> None:
+    ctx = Context(stage="any", directory=tmp_path, replies=tmp_path / "replies")
+    left = ctx._loop.create_task(asyncio.sleep(60))
+    ctx._loop.call_soon(ctx._loop.stop)
+    ctx.close()
+    assert left.cancelled()
 
 
 def test_sigterm_finishes_what_is_under_way_and_the_same_command_goes_on(tmp_path: Path) -> None:

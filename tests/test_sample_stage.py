@@ -173,8 +173,9 @@ def test_the_ledger_has_a_line_for_every_problem(tmp_path: Path) -> None:
     assert (found.ledger[TWO]["kept"], found.ledger[TWO]["pass_rate"]) == (0, 0)
 
 
-def test_a_cut_reply_is_never_right(tmp_path: Path) -> None:
-    cut = {"reply": says(2), "finish_reason": "length"}
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_a_cut_reply_is_never_right(tmp_path: Path, reason: str) -> None:
+    cut = {"reply": says(2), "finish_reason": reason}
     found = Sampled(tmp_path, {ONE: [cut, cut, says(2)]}, {ONE: "2"}, k=1, max_trials=3)
     assert found.kept() == [2]
     assert found.ledger[ONE]["truncated"] == 2
@@ -221,6 +222,7 @@ def test_equal_answers_are_one_vote_however_they_are_written(tmp_path: Path) -> 
         ([says(1), says(1), says(2), says(3)], {"min_votes": 2, "min_share": 0.5}, None),
         (["Who knows?"], {}, "no_answer"),
         ([{"reply": says(1), "finish_reason": "length"}], {}, "no_answer"),
+        ([{"reply": says(1), "finish_reason": "content_filter"}], {}, "no_answer"),
     ],
 )
 def test_a_vote_that_is_not_clear_gives_no_answer(

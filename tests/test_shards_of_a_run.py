@@ -176,6 +176,13 @@ def test_what_compares_all_problems_is_not_split(tmp_path: Path, server: Served,
         assert differing(merged(run), result(whole)) == []
 
 
+def test_a_budget_is_not_split(tmp_path: Path, server: Served) -> None:
+    recipe, run = write_recipe(tmp_path, 6, EVERY_STEP), tmp_path / "run"
+    refused = generate_here(recipe, run, server.url, ["budget.tokens=1000"], part=Part(0, 2))
+    assert (refused.code, run.exists()) == (2, False)
+    assert "budget: is one budget for all problems" in refused.err
+
+
 def test_what_needs_all_rows_at_the_beginning_runs_first(tmp_path: Path, server: Served) -> None:
     recipe = write_recipe(tmp_path, 5, "  dedupe: {}\n" + SAMPLE_ONLY)
     whole, run = tmp_path / "whole", tmp_path / "run"

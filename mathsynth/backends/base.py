@@ -5,9 +5,9 @@ What names a reply in the journals (the request hash, `REQUEST_VERSION` 1):
     in                                              out
     model name                                      backend, base_url, API key
     every message, role and text                    max_in_flight, timeout_s, retries, give_up_after_s
-    temperature, top_p, max_tokens, stop            n (choices a request), slots, threads, context
-    extra_body, byte for byte                       which run, stage, shard and problem asks
-    seed and sample number
+    temperature, top_p, max_tokens, stop            requests_per_minute, tokens_per_minute, price
+    extra_body, byte for byte                       n (choices a request), slots, threads, context
+    seed and sample number                          which run, stage, shard and problem asks
 
 So the same question to the same model is never asked twice, and nothing that changes what is sent is forgotten.
 `base_url` is out because moving a model to another machine does not change it: name other weights by another `model`.
@@ -23,6 +23,8 @@ import orjson
 import xxhash
 from pydantic import BaseModel, ConfigDict, Field
 
+from mathsynth.budget import Price
+from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
 
 REQUEST_VERSION = 1
@@ -49,7 +51,8 @@ class Sampling(BaseModel):
     stop: tuple[str, ...] = ()
     """Texts that end a reply; they are not part of it."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of the request, sent as they are (for example `top_k`, `chat_template_kwargs`)."""
+    """Further fields of the request, sent as they are (for example `top_k`, `chat_template_kwargs`). `null` removes a
+    field: `{max_tokens: null, max_completion_tokens: 4096}` for models that want it so."""
 
 
 class ModelConfig(Sampling):
@@ -61,14 +64,20 @@ class ModelConfig(Sampling):
     """The model's name as the server knows it."""
     system: str | None = None
     """A system message put before every conversation that has none."""
-    max_in_flight: int = Field(default=64, ge=1, exclude=True)
-    """Requests under way at once (tuning)."""
+    max_in_flight: InFlight = Field(default=always(64), exclude=True)
+    """Requests under way at once: a number, or `min-start-max` (`4-32-512`) to find out how many are best (tuning)."""
+    requests_per_minute: float | None = Field(default=None, gt=0, exclude=True)
+    """At most so many, evenly spaced; each try counts (tuning)."""
+    tokens_per_minute: float | None = Field(default=None, gt=0, exclude=True)
+    """At most so many of prompts and completions, by estimate until the reply tells (tuning)."""
     timeout_s: float = Field(default=600, gt=0, exclude=True)
     """Seconds until one request counts as lost (tuning)."""
     retries: int = Field(default=6, ge=0, exclude=True)
     """Further tries of a request that met a retryable error (tuning)."""
     give_up_after_s: float = Field(default=900, gt=0, exclude=True)
     """Seconds without any answer after which the run stops with exit 3 (tuning)."""
+    price: Price | None = Field(default=None, exclude=True)
+    """US dollars per million tokens, `{prompt: 0.15, completion: 0.6}`, for `budget.usd` (tuning)."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -114,6 +123,9 @@ class Backend(Protocol):
     async def complete(self, request: Request) -> Reply:
         """Ask once, without retries: those live in `context.py`."""
 
+    async def queue(self) -> int | None:
+        """Requests that wait inside the server because it is full; None where that is not known."""
+
     async def probe(self) -> str:
         """One line on what answers there (name, context length, `n`), for `doctor`; BackendError if nothing does."""
 
@@ -122,7 +134,7 @@ class Backend(Protocol):
 
 
 def chat_body(request: Request) -> dict[str, Any]:
-    """The JSON body of an OpenAI-compatible `/chat/completions` call."""
+    """The JSON body of an OpenAI-compatible `/chat/completions` call; what `extra_body` sets to null is left out."""
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": request.model,
@@ -134,7 +146,7 @@ def chat_body(request: Request) -> dict[str, Any]:
     }
     if sampling.stop:
         body["stop"] = list(sampling.stop)
-    return body | sampling.extra_body
+    return {name: value for name, value in (body | sampling.extra_body).items() if value is not None}
 
 
 def texts(messages: Sequence[Message]) -> str:

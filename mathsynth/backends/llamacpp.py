@@ -21,6 +21,7 @@ from pydantic import Field
 from mathsynth import models
 from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, chat_body
 from mathsynth.errors import BackendError, UsageError
+from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Config(ModelConfig):
     """Tokens of prompt and reply together; a reply that reaches it is cut and counts as truncated (tuning)."""
     threads: int | None = Field(default=None, ge=1, exclude=True)
     """Threads that compute; none means the cores that are free when the engine starts (tuning)."""
-    max_in_flight: int = Field(default=16, ge=1, exclude=True)
+    max_in_flight: InFlight = Field(default=always(16), exclude=True)
     """Requests under way at once: those in slots and a few that wait for one (tuning)."""
     verbosity: int = Field(default=0, ge=0, exclude=True)
     """Of llama.cpp's own log on stderr; 0 is silent (tuning)."""
@@ -104,6 +105,10 @@ class LlamaEngine:
                 stop.set()
                 work.add_done_callback(lambda done: done.cancelled() or done.exception())
                 raise
+
+    async def queue(self) -> int | None:
+        """Not known."""
+        return None
 
     async def probe(self) -> str:
         """What is loaded and how it is set, after one tiny reply."""

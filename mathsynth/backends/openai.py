@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 
 from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, chat_body
 from mathsynth.errors import BackendError, UsageError
+from mathsynth.limits import InFlight
 from mathsynth.records import Usage
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_S = 10.0
+QUEUE = re.compile(r"^vllm:num_requests_waiting(?:\{.*\})? ([0-9.]+)", re.MULTILINE)
+"""A gauge of vLLM's, one line for each of its engines."""
 REST_FIRST_S, REST_MAX_S = 1.0, 30.0
 
 
@@ -37,6 +40,8 @@ class Config(ModelConfig):
     """Address up to and with `/v1`; a list is balanced (tuning)."""
     api_key_env: str = Field(default="OPENAI_API_KEY", exclude=True)
     """Environment variable that holds the key. Local servers need none (tuning)."""
+    max_in_flight: InFlight = Field(default=InFlight(4, 32, 512), exclude=True)
+    """Requests under way at once: a number, or `min-start-max` to find out how many are best (tuning)."""
     max_reply_chars: int = Field(default=1_000_000, ge=1, exclude=True)
     """A longer reply fails its row (tuning)."""
 
@@ -117,12 +122,22 @@ class OpenAIServers:
         """Ask the server with the least in flight, once."""
         server = self._choose()
         choices, data = await self._ask(server, chat_body(request))
-        reply = _reply(choices[0], data)
-        if len(reply.text) > self._config.max_reply_chars:
-            raise BackendError(
-                f"reply of {len(reply.text):,} characters exceeds max_reply_chars={self._config.max_reply_chars:,}"
-            )
+        try:
+            reply = _reply(choices[0], data)
+            if len(reply.text) > self._config.max_reply_chars:
+                raise BackendError(
+                    f"reply of {len(reply.text):,} characters exceeds max_reply_chars={self._config.max_reply_chars:,}"
+                )
+        except BackendError as error:
+            usage = _usage(data)
+            error.tokens = usage.prompt_tokens, usage.completion_tokens
+            raise
         return reply
+
+    async def queue(self) -> int | None:
+        """Requests that wait inside the servers, by what those that are vLLM tell."""
+        found = [waiting for server in self._servers if (waiting := await self._waiting(server)) is not None]
+        return sum(found) if found else None
 
     async def probe(self) -> str:
         """What answers at each address: the model, its context length, whether `n` works."""
@@ -210,6 +225,7 @@ class OpenAIServers:
                 f"{server.url} answered {said}",
                 retryable=True,
                 unreachable=status in (502, 503, 504),
+                limited=status == 429,
                 retry_after=_retry_after(headers),
             )
         return BackendError(f"{server.url} refused the request ({said})")
@@ -231,6 +247,16 @@ class OpenAIServers:
             text = text.replace(self._key, "[key]")
         text = " ".join(text.split())
         return text if len(text) <= 300 else text[:299] + "…"
+
+    async def _waiting(self, server: _Server) -> int | None:
+        import httpx2
+
+        try:
+            response = await self._http.get(server.url.removesuffix("/v1") + "/metrics", timeout=CONNECT_S)
+        except httpx2.HTTPError:
+            return None
+        counts = QUEUE.findall(response.text) if response.status_code == 200 else []
+        return sum(int(float(count)) for count in counts) if counts else None
 
     async def _probe(self, server: _Server) -> str:
         names, context = await self._models(server)
@@ -295,16 +321,18 @@ def _reply(choice: Any, data: dict[str, Any]) -> Reply:
         text = ""  # the budget went into thinking: a truncated reply, not a missing one
     if not isinstance(text, str):
         raise BackendError("the server answered with a message without text", retryable=True)
-    usage = data.get("usage") or {}
     return Reply(
         text=text,
         finish_reason=str(finish),
-        usage=Usage(
-            prompt_tokens=usage.get("prompt_tokens") or 0, completion_tokens=usage.get("completion_tokens") or 0
-        ),
+        usage=_usage(data),
         model=str(data.get("model") or ""),
         reasoning=reasoning if isinstance(reasoning, str) else None,
     )
+
+
+def _usage(data: dict[str, Any]) -> Usage:
+    usage = data.get("usage") or {}
+    return Usage(prompt_tokens=usage.get("prompt_tokens") or 0, completion_tokens=usage.get("completion_tokens") or 0)
 
 
 def _error_of(text: str) -> tuple[str, str]:

@@ -76,6 +76,10 @@ class Scripted:
             raise BackendError(f"{self._config.replies} returned {type(said).__name__}, expected str", fatal=True)
         return _reply(said, "stop", request)
 
+    async def queue(self) -> int | None:
+        """Not known."""
+        return None
+
     async def probe(self) -> str:
         """Where the replies come from."""
         return f"{self._config.model}: scripted by {self._config.replies}, no model"

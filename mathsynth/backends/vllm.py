@@ -27,6 +27,7 @@ from pydantic import Field, field_validator
 
 from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request
 from mathsynth.errors import BackendError, MathsynthError, UsageError
+from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Config(ModelConfig):
     """Skip graph capture: a faster start, slower decoding (tuning)."""
     engine_args: dict[str, Any] = Field(default_factory=dict, exclude=True)
     """Further fields of vLLM's AsyncEngineArgs, passed on as they are (tuning)."""
-    max_in_flight: int = Field(default=1024, ge=1, exclude=True)
+    max_in_flight: InFlight = Field(default=always(1024), exclude=True)
     """Requests under way at once; vLLM queues what does not fit (tuning)."""
     timeout_s: float = Field(default=3600, gt=0, exclude=True)
     """Seconds until one request counts as lost; the first ones wait for the model to load (tuning)."""
@@ -211,6 +212,10 @@ class VllmEngine:
             usage=Usage(prompt_tokens=len(prompt), completion_tokens=len(best.token_ids)),
             model=self._config.model,
         )
+
+    async def queue(self) -> int | None:
+        """Not known."""
+        return None
 
     async def probe(self) -> str:
         """What is loaded, after one tiny reply."""

@@ -131,6 +131,7 @@ def _drain(
                     ctx.count(FAILED)
                 else:
                     ctx.count(KEPT)
+                    ctx.meter.rows += 1
                     yield to_line(row)
 
         shards = list(write_shards(kept(), directory))

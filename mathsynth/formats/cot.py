@@ -21,10 +21,10 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
 async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
     """The verifier's word on the reply."""
     if reference is None:
-        return await ctx.read(attempt.response, finish_reason=attempt.finish_reason)
-    return await ctx.check(reference, response=attempt.response, finish_reason=attempt.finish_reason)
+        return await ctx.grader.read(attempt.response, finish_reason=attempt.finish_reason)
+    return await ctx.grader.check(reference, response=attempt.response, finish_reason=attempt.finish_reason)
 
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored text; there is nothing to replay."""
-    return await ctx.check(row.answer or "", response=row.response, finish_reason=row.finish_reason)
+    return await ctx.grader.check(row.answer or "", response=row.response, finish_reason=row.finish_reason)

@@ -50,7 +50,7 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
         return Verdict(
             outcome="undecided", reason="no reference", rule="no_reference", extracted=attempt.final, how="given"
         )
-    return await ctx.check_answer(reference, attempt.final)
+    return await ctx.grader.check(reference, answer=attempt.final)
 
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
@@ -65,4 +65,4 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
             return found
         if printed(result.answer) != answer:
             return fault("undecided", "replay", f"prints {printed(result.answer)!r} now, {answer!r} is stored")
-    return await ctx.check_answer(reference, answer)
+    return await ctx.grader.check(reference, answer=answer)

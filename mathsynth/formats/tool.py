@@ -71,9 +71,9 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
     if attempt.fault is not None:
         return attempt.fault
     if reference is None:
-        verdict = await ctx.read(attempt.final, finish_reason=attempt.finish_reason)
+        verdict = await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
     else:
-        verdict = await ctx.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
+        verdict = await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
     return await _supported(verdict, attempt.output, ctx)
 
 
@@ -89,7 +89,7 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
             if block is None or await session.execute(block.code) != stored:
                 return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
         output = session.printed
-    verdict = await ctx.check(row.answer or "", response=said[-1] if said else "", finish_reason=row.finish_reason)
+    verdict = await ctx.grader.check(row.answer or "", response=said[-1] if said else "", finish_reason=row.finish_reason)
     return await _supported(verdict, output, ctx)
 
 
@@ -150,7 +150,7 @@ async def _supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
     if answer is None or verdict.outcome == "wrong":
         return verdict
     for stated in answers_in(output):
-        if (await ctx.checker.check(answer, answer=stated)).outcome == "correct":
+        if (await ctx.grader.checker.check(answer, answer=stated)).outcome == "correct":
             return verdict
     return Verdict(
         outcome="undecided",

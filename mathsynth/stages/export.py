@@ -19,7 +19,7 @@ from mathsynth.card import Split, Tally, write_card
 from mathsynth.records import Outcoming, Record, Solution, content_id
 from mathsynth.shards import atomic, write_json
 from mathsynth.stages import StageConfig
-from mathsynth.verifier.extract import extract
+from mathsynth.verifier import CUT, extract
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
@@ -84,8 +84,8 @@ def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
     verdict, text = solution.verdict, solution.response
     if verdict.outcome != "correct":
         return "", "not_correct", f"the verdict is {verdict.outcome}: {verdict.reason}"
-    if solution.finish_reason == "length":
-        return "", "truncated", "the reply was cut at the token limit"
+    if solution.finish_reason in CUT:
+        return "", "truncated", f"the reply was cut ({solution.finish_reason})"
     if config.reasoning == "strip":
         # Templates that open the tag in the prompt leave only its end in the reply.
         text = _THOUGHT.sub("", text).rpartition("</think>")[2].strip()

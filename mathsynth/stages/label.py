@@ -75,7 +75,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             votes = election.clusters[0].votes if election.clusters else 0
             if votes < config.min_share * asked or not election.margin:
                 return [ctx.dropped(problem, f"no_{kind}_answer", f"{votes} of {asked} {kind}s agree")]
-        if not ctx.same(str(texts.answer), str(programs.answer)):
+        if not ctx.grader.same(str(texts.answer), str(programs.answer)):
             return [ctx.dropped(problem, "disagreement", f"texts say {texts.answer}, programs {programs.answer}")]
         ballot: dict[str, Any] = {"texts": texts.clusters[0].votes, "programs": programs.clusters[0].votes}
         meta = problem.meta | {"label": ballot}
@@ -91,4 +91,4 @@ async def _elect(form: Format, problem: Problem, samples: int, ask: Ask, ctx: Co
         verdict = await form.grade(await form.attempt(problem, sample, ask, ctx), None, ctx)
         return verdict.extracted if verdict.rule == "no_reference" else None
 
-    return vote(await asyncio.gather(*(answer(sample) for sample in range(samples))), ctx.same)
+    return vote(await asyncio.gather(*(answer(sample) for sample in range(samples))), ctx.grader.same)

@@ -25,6 +25,7 @@ from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution, 
 from mathsynth.settings import validate
 from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import StageConfig, only
+from mathsynth.verifier import CUT
 from mathsynth.verifier.vote import Vote, samples_missing, vote
 
 VERSION = 2
@@ -209,9 +210,9 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
 def _missing(asked: Asked, config: Config, ctx: Context, settled: int) -> int:
     """How many samples more a vote takes at least, when so many count."""
     answers = [asked.samples[number].answer for number in range(settled)]
-    rules = config.vote
+    rules, same = config.vote, ctx.grader.same
     return samples_missing(
-        answers, rules.samples, min_share=rules.min_share, min_votes=rules.min_votes, rows=config.k, same=ctx.same
+        answers, rules.samples, min_share=rules.min_share, min_votes=rules.min_votes, rows=config.k, same=same
     )
 
 
@@ -249,7 +250,7 @@ def _settle(
     counted = {number: asked.samples[number] for number in range(trials.settled)}
     reason = detail = ""
     if problem.answer is None:
-        election = elect(counted.values(), ctx.same)
+        election = elect(counted.values(), ctx.grader.same)
         reason, detail = _why_not(election, config.vote)
         if not reason:
             ballot = {"share": election.share, "margin": election.margin, "voters": election.voters}
@@ -303,7 +304,7 @@ def _as_voted(sample: Sample, problem: Problem, ctx: Context) -> Sample:
     """The sample graded against the answer that the vote chose."""
     if sample.verdict is None or sample.verdict.extracted is None or problem.answer is None:
         return sample
-    verdict = ctx.checker.check_now(problem.answer, answer=sample.verdict.extracted)
+    verdict = ctx.grader.checker.check_now(problem.answer, answer=sample.verdict.extracted)
     verdict = verdict.model_copy(update={"extracted": sample.verdict.extracted, "how": sample.verdict.how})
     return Sample(verdict, sample.finish_reason, sample.prompt_tokens, sample.completion_tokens)
 
@@ -312,7 +313,7 @@ def _unconfirmed(
     problem: Problem, counted: dict[int, Sample], corrects: int, needed: int, ctx: Context
 ) -> tuple[str, str]:
     """Why the samples of a rewritten problem do not confirm the answer that it should have, or ("", "")."""
-    rivals = elect([sample for sample in counted.values() if outcome_of(sample) != "correct"], ctx.same).clusters
+    rivals = elect([sample for sample in counted.values() if outcome_of(sample) != "correct"], ctx.grader.same).clusters
     rival = rivals[0].votes if rivals else 0
     if corrects >= needed and corrects > rival:
         return "", ""

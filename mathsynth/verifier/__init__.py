@@ -42,7 +42,7 @@ from mathsynth.verifier.expressions import NeedSlow
 from mathsynth.verifier.extract import Extracted, extract
 from mathsynth.verifier.judge import judge
 from mathsynth.verifier.policy import GRADING, TRAINING, Policy
-from mathsynth.verifier.verdict import question, verdict
+from mathsynth.verifier.verdict import CUT, question, verdict
 from mathsynth.verifier.words import Finding
 from mathsynth.verifier.worker import Checker
 
@@ -76,4 +76,4 @@ def check(
     return verdict(asked, found, policy)
 
 
-__all__ = ["GRADING", "TRAINING", "Checker", "Extracted", "Policy", "check", "equal", "extract"]
+__all__ = ["CUT", "GRADING", "TRAINING", "Checker", "Extracted", "Policy", "check", "equal", "extract"]

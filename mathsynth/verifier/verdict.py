@@ -9,7 +9,8 @@ from mathsynth.verifier.extract import Extracted, read_answer
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.words import Finding
 
-_CUT = frozenset(("length", "max_tokens", "content_filter"))
+CUT = frozenset(("length", "max_tokens", "content_filter"))
+"""Finish reasons of a response that its model did not end itself."""
 
 
 class Question(NamedTuple):
@@ -34,7 +35,7 @@ def question(
         return Question(reference, answer, "given")
     if response is None:
         raise ValueError("check() needs a response or an answer")
-    if finish_reason in _CUT:
+    if finish_reason in CUT:
         return _verdict("undecided", f"cut short ({finish_reason})", "truncated", None, None)
     found = read_answer(response)
     if not isinstance(found, Extracted):
