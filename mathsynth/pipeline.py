@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,7 +76,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             _clear(run)
         if options.retry_failed:
             _forget_failures(recipe, run, options.say)
-        for line in changes(recipe, run):
+        for line in [*recipe.notes, *changes(recipe, run)]:
             options.say(line)
         with atomic(run / RECIPE) as file:
             file.write(recipe.text.encode())
@@ -135,6 +136,8 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             check_seals(directory, manifest)
             options.say(f"{directory}: up to date")
             return manifest
+        for line in recipe.notes:
+            options.say(line)
         (directory / MANIFEST).unlink(missing_ok=True)
         purse, meter = _purse(recipe), Meter(step.name)
         with _live(recipe, directory, options) as live:
@@ -231,7 +234,8 @@ def changes(recipe: Recipe, run: Path) -> list[str]:
         if old["material"] == material:
             differ = [f"{step.name}.models: a value that comes from the environment"]
         keys += differ
-        asks = any(".prompts." in d or ".models." in d or ".sampling" in d or ".seed" in d for d in differ)
+        sent = [line for line in differ if not re.search(r"\.models\.[^.]+\.thinking: ", line)]
+        asks = any(".prompts." in d or ".models." in d or ".sampling" in d or ".seed" in d for d in sent)
         if not step.models:
             again.append(step.name)
         elif asks:

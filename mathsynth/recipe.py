@@ -22,16 +22,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from mathsynth.backends import load_backend
 from mathsynth.backends.base import ModelConfig
 from mathsynth.budget import Budget
-from mathsynth.errors import UsageError
-from mathsynth.prompts import Prompt, find_prompt
+from mathsynth.errors import BadRow, UsageError
+from mathsynth.prompts import Prompt, asks_for, find_prompt, read_shots
 from mathsynth.readers import Source
 from mathsynth.records import Problem, Record
-from mathsynth.resources import folder
+from mathsynth.resources import folder, resolve
 from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
 from mathsynth.stages import StageConfig, load_stage, stage_names
 from mathsynth.stages import input as input_stage
 from mathsynth.verifier import VERSION as VERIFIER_VERSION
-from mathsynth.verifier import Policy
+from mathsynth.verifier import Policy, how_asked
 from mathsynth.yamlfile import Document, fill_from_env, load, override, parse_value
 
 INPUT = "input"
@@ -103,6 +103,16 @@ class Recipe:
         return self.path.parent
 
     @property
+    def notes(self) -> list[str]:
+        """What it says in vain, because another key holds instead: a line each."""
+        return [
+            f"{step.name}: its sampling.temperature holds, not models.{name}.temperatures"
+            for step in self.steps
+            for name, model in step.models.items()
+            if model.temperatures and "temperature" in getattr(step.config, "sampling", {})
+        ]
+
+    @property
     def text(self) -> str:
         """The resolved recipe as YAML, without anything that came from the environment."""
         return yaml.safe_dump(self.document.redact(self.document.data), sort_keys=False, allow_unicode=True)
@@ -166,6 +176,8 @@ class _Parser:
         prompts = self.prompts(configs)
         usable = {name: model for name, model in models.items() if model is not None}
         self.check_models(configs, usable)
+        if policy is not None:
+            self.check_answer_formats(configs, usable, prompts, policy)
         if head is not None and head.budget.usd is not None:
             for name, model in usable.items():
                 if model.price is None:
@@ -210,7 +222,14 @@ class _Parser:
             self.fault((*place, "backend"), str(error))
             return None
         found: ModelConfig | None = self.config(config, settings, place)
-        return found
+        if found is None or not isinstance(found.few_shot, str):
+            return found
+        try:
+            # The examples themselves, not where they are, are what is sent and what names the step's output.
+            return found.model_copy(update={"few_shot": read_shots(resolve(found.few_shot, self.path.parent))})
+        except (BadRow, UsageError) as error:
+            self.fault((*place, "few_shot"), str(error))
+            return None
 
     def input(self, data: Any) -> StageConfig | None:
         if data is None:
@@ -241,8 +260,9 @@ class _Parser:
         for name, _, config in configs:
             for prompt in config.prompt_names() if config else ():
                 try:
-                    found[prompt] = find_prompt(prompt, [self.path.parent / "prompts"])
-                    found[prompt].check(config.prompt_values() if config else frozenset())
+                    read = find_prompt(prompt, [self.path.parent / "prompts"])
+                    read.check(config.prompt_values() if config else frozenset())
+                    found[prompt] = read
                 except UsageError as error:
                     self.fault(("steps", name), str(error))
         return found
@@ -254,6 +274,27 @@ class _Parser:
                 if model not in models and model not in written:
                     hint = "" if models else "; say `-r RECIPE`, or `--set models.NAME.backend=…` and so on"
                     self.fault(("steps", name, "model"), unknown(model, models, "model") + hint)
+
+    def check_answer_formats(
+        self,
+        configs: list[tuple[str, str, StageConfig | None]],
+        models: dict[str, ModelConfig],
+        prompts: dict[str, Prompt],
+        policy: Policy,
+    ) -> None:
+        """What a model is asked for must be what its prompt says and the verifier takes."""
+        for step, _, config in configs:
+            if config is None or "answer_format" not in config.prompt_values():
+                continue
+            told = any(prompts[name].uses("answer_format") for name in config.prompt_names() if name in prompts)
+            for name in set(config.model_names()) & set(models):
+                place, how = ("models", name, "answer_format"), how_asked(asks_for(models[name].answer_format))
+                if told and how not in policy.accept:
+                    accepted = ", ".join(sorted(policy.accept))
+                    self.fault(place, f"its answers would be read as {how!r}, but verifier.accept is {accepted}")
+                elif not told and "answer_format" in models[name].model_fields_set:
+                    says = ", ".join(config.prompt_names())
+                    self.fault(place, f"not asked for: the prompt of {step} ({says}) has no {{{{ answer_format }}}}")
 
     def check_order(self, configs: list[tuple[str, str, StageConfig | None]]) -> None:
         kind: type[Record] = Problem
@@ -273,6 +314,8 @@ def build_steps(
 ) -> Iterator[Step]:
     """The steps with their keys, each built on the one before."""
     before = ""
+    # How an answer is asked for and thinking is read is nothing to those who write questions.
+    solving = {"answer_format", "thinking"}
     for number, (name, stage, config) in enumerate(configs):
         models = {name: recipe.models[name] for name in config.model_names()}
         own = {name: prompts[name] for name in config.prompt_names()}
@@ -281,7 +324,10 @@ def build_steps(
             "version": load_stage(stage).VERSION,
             "config": config.model_dump(mode="json"),
             "prompts": {name: prompt.hash for name, prompt in own.items()},
-            "models": {name: model.model_dump(mode="json") for name, model in models.items()},
+            "models": {
+                name: model.model_dump(mode="json", exclude=None if config.grades() else solving)
+                for name, model in models.items()
+            },
             "seed": recipe.head.seed,
             "before": before,
         }

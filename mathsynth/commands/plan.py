@@ -95,7 +95,9 @@ def _input_size(recipe: Recipe) -> tuple[tuple[int, int], int]:
 
 def _prompt_tokens(step: Step, question: int) -> int:
     longest = max((len(prompt.text) for prompt in step.prompts.values()), default=0)
-    return round((longest + question) / CHARS_PER_TOKEN) if longest else 0
+    shots = [shot for model in step.models.values() for shot in model.shots]
+    examples = sum(len(shot.question) + len(shot.response) for shot in shots)
+    return round((longest + question + examples) / CHARS_PER_TOKEN) if longest else 0
 
 
 def _limit(model: ModelConfig, step: Step) -> int:

@@ -77,7 +77,7 @@ async def ask_for_question(
 ) -> tuple[str, Reply, tuple[str, str] | None]:
     """One question from the model: its text, the reply, and why it is refused, if it is."""
     reply = await ctx.complete(model, ctx.request(model, messages, sample=sample))
-    question = read_question(reply.text)
+    question = read_question(reply.read("cut")[0])
     refused = fault(question, seed.question, reply.finish_reason, keeps_answer=keeps_answer, max_change=max_change)
     return question or reply.text, reply, refused
 

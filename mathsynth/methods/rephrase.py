@@ -42,7 +42,7 @@ async def make(seed: Problem, config: Config, model: str, ctx: Context) -> list[
     if seed.answer is None:
         return []
     rows: list[Problem | Dropped] = []
-    messages = ctx.prompt(config.prompt).messages(question=seed.question)
+    messages = ctx.chat(model, config.prompt, question=seed.question)
     for sample in range(config.n):
         text, _, refused = await ask_for_question(
             ctx, model, messages, sample, seed, keeps_answer=True, max_change=config.max_change

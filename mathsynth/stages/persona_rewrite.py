@@ -23,7 +23,7 @@ from mathsynth.shards import open_lines, seal
 from mathsynth.similarity import Block, jaccard, sketch, words
 from mathsynth.stages import StageConfig, only
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
@@ -91,7 +91,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             return rows or [ctx.dropped(problem, "no_reference", "a retelling that keeps the answer needs one")]
         drawn = ctx.rng(problem.id).sample(personas, min(config.per_problem, len(personas)))
         for identifier, persona in drawn:
-            messages = ctx.prompt(config.prompt_names()[0]).messages(question=problem.question, persona=persona)
+            messages = ctx.chat(config.model, config.prompt_names()[0], question=problem.question, persona=persona)
             keeps = config.kind == "keep"
             text, _, refused = await ask_for_question(
                 ctx, config.model, messages, 0, problem, keeps_answer=keeps, max_change=config.max_change

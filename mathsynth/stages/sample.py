@@ -28,7 +28,7 @@ from mathsynth.stages import StageConfig, only
 from mathsynth.verifier import CUT
 from mathsynth.verifier.vote import Vote, samples_missing, vote
 
-VERSION = 2
+VERSION = 3
 SCOPE = "all"
 TAKES = (Problem,)
 GIVES = Solution
@@ -54,7 +54,7 @@ class Config(StageConfig):
     model: str = "teacher"
     """The entry of `models:` that solves."""
     prompt: str = "solve"
-    """The prompt; it is given `question`."""
+    """The prompt; it is given `question` and `answer_format`."""
     policy: Literal["fixed", "uniform", "prop2diff", "adaptive"] = "uniform"
     """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty;
     `adaptive`: the same without a pilot, and under a token budget each sample goes where it gains most."""
@@ -85,6 +85,10 @@ class Config(StageConfig):
     def prompt_names(self) -> tuple[str, ...]:
         """The prompts whose content is part of the hash."""
         return (self.prompt,)
+
+    def prompt_values(self) -> frozenset[str]:
+        """The problem, and how the model's config wants the answer."""
+        return frozenset({"question", "answer_format"})
 
     def model_names(self) -> tuple[str, ...]:
         """The models that are asked."""
@@ -214,7 +218,7 @@ async def _ask(problem: Problem, sample: int, config: Config, ctx: Context) -> S
 
 
 def _request(problem: Problem, sample: int, config: Config, ctx: Context) -> Request:
-    messages = ctx.prompt(config.prompt).messages(question=problem.question)
+    messages = ctx.chat(config.model, config.prompt, question=problem.question)
     return ctx.request(config.model, messages, sample=sample, sampling=config.sampling)
 
 
@@ -366,13 +370,15 @@ def _solution(
 ) -> Solution:
     request = _request(problem, number, config, ctx)
     reply = ctx.stored(request)
+    response, reasoning = reply.read(ctx.model(config.model).thinking)
     assert sample.verdict is not None
     return Solution(
         problem_id=problem.id,
         question=problem.question,
         answer=problem.answer,
         answer_source=problem.answer_source,
-        response=reply.text,
+        response=response,
+        reasoning=reasoning,
         extracted=sample.verdict.extracted,
         verdict=sample.verdict,
         model=request.model,

@@ -18,7 +18,7 @@ from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.settings import ConfigError, Place, keys_of, validate
 from mathsynth.stages import StageConfig, only
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
