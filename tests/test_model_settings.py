@@ -279,6 +279,14 @@ def test_rows_have_the_thinking_where_the_recipe_wants_it(recipe: Path, heard: H
     assert said.get("reasoning_content") == {"keep": None, "cut": "", "field": "Maybe \\boxed{1}."}[way]
 
 
+def test_an_answer_whose_reasoning_is_beside_it_is_no_junk(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text() + "  verify: {}\n")
+    with fault_server(reply=lambda body: "<think>3 + 5 = 8</think>\nThe answer is \\boxed{8}.") as server:
+        for way, outcome in (("field", 0), ("cut", 1)):
+            done = runs.generate_here(recipe, recipe.parent / way, server.url, [f"models.teacher.thinking={way}"])
+            assert ("no row is left after verify" in done.err) == bool(outcome)
+
+
 def test_a_question_is_read_after_the_thinking_of_its_writer(tmp_path: Path) -> None:
     steps = "  seed-expand: {methods: {rephrase: {}}, keep_seeds: false}\n"
     path = runs.write_recipe(tmp_path, problems=1, steps=steps)

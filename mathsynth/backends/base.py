@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mathsynth.budget import Price
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
-from mathsynth.verifier.thinking import split
+from mathsynth.verifier.thinking import join, split
 
 REQUEST_VERSION = 1
 Thinking = Literal["keep", "cut", "field"]
@@ -158,10 +158,7 @@ class Reply(BaseModel):
     def read(self, thinking: Thinking) -> tuple[str, str | None]:
         """(the response, the thinking to store beside it); what `thinking` says is told at `ModelConfig.thinking`."""
         if thinking == "keep":
-            if not self.reasoning:
-                return self.text, None
-            end = f"\n</think>\n\n{self.text}" if self.text else ""
-            return f"<think>\n{self.reasoning.strip()}{end}", None
+            return join(self.reasoning, self.text), None
         said = split(self.text)
         thoughts = [thought.strip() for thought in (self.reasoning, said.thought) if thought]
         beside = "\n\n".join(thoughts) or None

@@ -45,6 +45,13 @@ def split(text: str) -> Thinking:
     return Thinking(_bare(text[: ends[-1].start()], begin), text[ends[-1].end() :])
 
 
+def join(thought: str | None, text: str) -> str:
+    """A response with its thinking before it in `<think>` tags, which stay open if nothing comes after."""
+    if not thought:
+        return text
+    return f"<think>\n{thought.strip()}" + (f"\n</think>\n\n{text}" if text else "")
+
+
 def _bare(thought: str, begin: re.Match[str] | None) -> str:
     if begin is None or begin.start() > len(thought):
         return thought.strip()
