@@ -123,10 +123,11 @@ def generate(
 @app.command()
 def plan(recipe: RecipeArg, output: Out = None, sets: Sets = [], limit: Limit = None) -> None:  # noqa: B006
     """Before spending: the calls and tokens that each step of a recipe will take."""
-    from mathsynth.commands.plan import plan_table
+    from mathsynth.commands.plan import shown_plan
 
     found = _recipe(recipe, sets, limit)
-    _print(plan_table(found, output or Path("runs") / found.name))
+    for part in shown_plan(found, output or Path("runs") / found.name):
+        _print(part)
 
 
 @app.command()
@@ -378,4 +379,6 @@ def _print(renderable: Any) -> None:
 
     console = Console()
     # A log has no width of its own; 100 columns keep the tables in one piece.
-    Console(width=None if console.is_terminal else 100).print(renderable)
+    Console(width=None if console.is_terminal else 100).print(
+        renderable, markup=False, highlight=False, soft_wrap=isinstance(renderable, str)
+    )

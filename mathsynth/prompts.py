@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import orjson
 
-from mathsynth.backends.base import Message, Shot
+from mathsynth.backends.base import Message, ModelConfig, Shot
 from mathsynth.errors import UsageError
 from mathsynth.records import content_id
 from mathsynth.resources import folder
 from mathsynth.shards import open_lines, parse_row
+from mathsynth.verifier import Policy, how_asked
 from mathsynth.yamlfile import parse_value
 
 if TYPE_CHECKING:
@@ -104,6 +105,16 @@ def _said(turn: _Turn, values: Mapping[str, object]) -> Message:
 def asks_for(answer_format: str) -> str:
     """The words of an answer format: those of its name, else the text itself."""
     return ANSWER_FORMATS.get(answer_format, answer_format)
+
+
+def format_fault(model: ModelConfig, prompts: Sequence[Prompt], policy: Policy) -> str:
+    """Why the answer format of a model can't be meant: no prompt asks for it, or its answers would never count."""
+    told, how = any(prompt.uses("answer_format") for prompt in prompts), how_asked(asks_for(model.answer_format))
+    if told and how not in policy.accept:
+        return f"its answers would be read as {how!r}, but verifier.accept is {', '.join(sorted(policy.accept))}"
+    if not told and "answer_format" in model.model_fields_set:
+        return f"not asked for: {prompts[0].path.name} has no {{{{ answer_format }}}}"
+    return ""
 
 
 def read_shots(path: Path) -> tuple[Shot, ...]:

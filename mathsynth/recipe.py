@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,16 @@ from mathsynth.backends import load_backend
 from mathsynth.backends.base import ModelConfig
 from mathsynth.budget import Budget
 from mathsynth.errors import BadRow, UsageError
-from mathsynth.prompts import Prompt, asks_for, find_prompt, read_shots
+from mathsynth.prompts import Prompt, find_prompt, format_fault, read_shots
 from mathsynth.readers import Source
 from mathsynth.records import Problem, Record
 from mathsynth.resources import folder, resolve
 from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
 from mathsynth.stages import StageConfig, load_stage, stage_names
 from mathsynth.stages import input as input_stage
+from mathsynth.strategy import Strategy, choose, followed
 from mathsynth.verifier import VERSION as VERIFIER_VERSION
-from mathsynth.verifier import Policy, how_asked
+from mathsynth.verifier import Policy
 from mathsynth.yamlfile import Document, fill_from_env, load, override, parse_value
 
 INPUT = "input"
@@ -52,6 +53,8 @@ class Head(BaseModel):
     """A step in which more than this share of the rows failed ends the run with exit 1."""
     budget: Budget = Budget()
     """`{tokens: …, hours: …, usd: …}`: once one of them is spent the run stops in order; more of it goes on."""
+    strategy: Strategy | None = None
+    """`{queries: …, answer_below: …, rephrase_below: …, follow: …}`: what the budget is best spent on."""
 
 
 TOP_KEYS = frozenset({*Head.model_fields, "steps", "models", INPUT, "verifier", "extends"})
@@ -91,6 +94,8 @@ class Recipe:
     policy: Policy
     steps: tuple[Step, ...]
     document: Document
+    followed: tuple[str, ...] = ()
+    """What its strategy made of its steps, in lines for the user."""
 
     @property
     def name(self) -> str:
@@ -104,12 +109,15 @@ class Recipe:
 
     @property
     def notes(self) -> list[str]:
-        """What it says in vain, because another key holds instead: a line each."""
+        """What its strategy did, and what it says in vain because another key holds: lines for the user."""
         return [
-            f"{step.name}: its sampling.temperature holds, not models.{name}.temperatures"
-            for step in self.steps
-            for name, model in step.models.items()
-            if model.temperatures and "temperature" in getattr(step.config, "sampling", {})
+            *self.followed,
+            *(
+                f"{step.name}: its sampling.temperature holds, not models.{name}.temperatures"
+                for step in self.steps
+                for name, model in step.models.items()
+                if model.temperatures and "temperature" in getattr(step.config, "sampling", {})
+            ),
         ]
 
     @property
@@ -187,8 +195,17 @@ class _Parser:
         if self.faults or head is None or policy is None or first is None:
             return None
         recipe = Recipe(self.path, head, usable, policy, (), self.document)
-        steps = tuple(build_steps(recipe, [(n, s, c) for n, s, c in configs if c is not None], prompts))
-        return Recipe(self.path, head, usable, policy, steps, self.document)
+        ready = [(n, s, c) for n, s, c in configs if c is not None]
+        if only is None and head.strategy is not None and head.strategy.follow:
+            assert isinstance(first, input_stage.Config)
+            try:
+                choice = choose(head.strategy, head.budget.tokens, input_stage.size(first, recipe.base)[0])
+                ready, said = followed(choice, ready, steps_data)
+            except UsageError as error:
+                self.fault(("strategy",), str(error))
+                return None
+            recipe = replace(recipe, followed=said)
+        return replace(recipe, steps=tuple(build_steps(recipe, ready, prompts)))
 
     def fault(self, place: Place, text: str) -> None:
         where = self.document.where(place)
@@ -286,15 +303,10 @@ class _Parser:
         for step, _, config in configs:
             if config is None or "answer_format" not in config.prompt_values():
                 continue
-            told = any(prompts[name].uses("answer_format") for name in config.prompt_names() if name in prompts)
+            own = [prompts[name] for name in config.prompt_names() if name in prompts]
             for name in set(config.model_names()) & set(models):
-                place, how = ("models", name, "answer_format"), how_asked(asks_for(models[name].answer_format))
-                if told and how not in policy.accept:
-                    accepted = ", ".join(sorted(policy.accept))
-                    self.fault(place, f"its answers would be read as {how!r}, but verifier.accept is {accepted}")
-                elif not told and "answer_format" in models[name].model_fields_set:
-                    says = ", ".join(config.prompt_names())
-                    self.fault(place, f"not asked for: the prompt of {step} ({says}) has no {{{{ answer_format }}}}")
+                if own and (fault := format_fault(models[name], own, policy)):
+                    self.fault(("models", name, "answer_format"), f"{fault} (step {step})")
 
     def check_order(self, configs: list[tuple[str, str, StageConfig | None]]) -> None:
         kind: type[Record] = Problem

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mathsynth.methods import MethodConfig, ask_for_question, child
+from mathsynth.methods import Kind, MethodConfig, ask_for_question, child
 from mathsynth.records import Dropped, Problem
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Config(MethodConfig):
     def prompt_names(self) -> tuple[str, ...]:
         """The prompt above."""
         return (self.prompt,)
+
+    def kind(self) -> Kind:
+        """The seed in other words."""
+        return "rephrased"
 
     def calls(self) -> int:
         """One for each rewrite."""

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from mathsynth.context import Context
 from mathsynth.errors import UsageError
-from mathsynth.methods import ask_for_question, child
+from mathsynth.methods import Kind, ask_for_question, child
 from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.resources import resolve
 from mathsynth.shards import open_lines, seal
@@ -72,6 +72,10 @@ class Config(StageConfig):
     def calls_per_row(self) -> tuple[int, int]:
         """None for a problem that is not retold."""
         return 0, self.per_problem
+
+    def makes(self) -> frozenset[Kind]:
+        """The same problem retold, or another one."""
+        return frozenset({"rephrased" if self.kind == "keep" else "new"})
 
     def rows_per_row(self) -> tuple[int, int]:
         """The problem and its retellings."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -105,6 +105,11 @@ class Config(StageConfig):
     def rows_per_row(self) -> tuple[int, int]:
         """At most k solutions."""
         return 0, self.k
+
+    def spending(self, calls: int) -> Self:
+        """Up to so many correct ones in so many samples."""
+        vote = self.vote.model_copy(update={"samples": max(2, calls)})
+        return self.model_copy(update={"k": calls, "max_trials": calls, "vote": vote})
 
     def grades(self) -> bool:
         """Yes."""
@@ -209,12 +214,8 @@ async def _ask(problem: Problem, sample: int, config: Config, ctx: Context) -> S
         if error.fatal:
             raise
         return Sample(None, error=str(error))
-    return Sample(
-        await _grade(problem, reply, ctx),
-        reply.finish_reason,
-        reply.usage.prompt_tokens,
-        reply.usage.completion_tokens,
-    )
+    verdict = await _grade(problem, reply, ctx)
+    return Sample(verdict, reply.finish_reason, reply.usage.prompt_tokens, reply.usage.completion_tokens)
 
 
 def _request(problem: Problem, sample: int, config: Config, ctx: Context) -> Request:
