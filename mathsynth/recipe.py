@@ -36,6 +36,8 @@ from mathsynth.verifier import Policy
 from mathsynth.yamlfile import Document, fill_from_env, load, override, parse_value
 
 INPUT = "input"
+Named = list[tuple[str, str, StageConfig | None]]
+"""Steps: name, stage, config, which is None where it is wrong."""
 
 
 class Head(BaseModel):
@@ -83,6 +85,11 @@ class Step:
         """The journal's folder, without the hash: a changed config finds old replies."""
         return f"{self.number:02d}-{self.name}"
 
+    @property
+    def splits(self) -> bool:
+        """Whether any part of its rows can be worked on alone."""
+        return load_stage(self.stage).SCOPE == "shard" and not self.config.needs_all()
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -96,6 +103,8 @@ class Recipe:
     document: Document
     followed: tuple[str, ...] = ()
     """What its strategy made of its steps, in lines for the user."""
+    sets: tuple[str, ...] = ()
+    """The overrides that it was read with."""
 
     @property
     def name(self) -> str:
@@ -142,7 +151,7 @@ def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
     """The recipe with its overrides. UsageError with one line for each mistake: file, line, key, what is allowed."""
     document = load(path)
     override(document, sets)
-    return _parse(path, document)
+    return replace(_parse(path, document), sets=tuple(sets))
 
 
 def _parse(path: Path, document: Document, only: str | None = None) -> Recipe:
@@ -272,7 +281,7 @@ class _Parser:
             return name, stage, None
         return name, stage, self.config(config, settings, place)
 
-    def prompts(self, configs: list[tuple[str, str, StageConfig | None]]) -> dict[str, Prompt]:
+    def prompts(self, configs: Named) -> dict[str, Prompt]:
         found: dict[str, Prompt] = {}
         for name, _, config in configs:
             for prompt in config.prompt_names() if config else ():
@@ -284,7 +293,7 @@ class _Parser:
                     self.fault(("steps", name), str(error))
         return found
 
-    def check_models(self, configs: list[tuple[str, str, StageConfig | None]], models: dict[str, ModelConfig]) -> None:
+    def check_models(self, configs: Named, models: dict[str, ModelConfig]) -> None:
         written = self.document.data.get("models") or {}
         for name, _, config in configs:
             for model in config.model_names() if config else ():
@@ -293,11 +302,7 @@ class _Parser:
                     self.fault(("steps", name, "model"), unknown(model, models, "model") + hint)
 
     def check_answer_formats(
-        self,
-        configs: list[tuple[str, str, StageConfig | None]],
-        models: dict[str, ModelConfig],
-        prompts: dict[str, Prompt],
-        policy: Policy,
+        self, configs: Named, models: dict[str, ModelConfig], prompts: dict[str, Prompt], policy: Policy
     ) -> None:
         """What a model is asked for must be what its prompt says and the verifier takes."""
         for step, _, config in configs:
@@ -308,7 +313,7 @@ class _Parser:
                 if own and (fault := format_fault(models[name], own, policy)):
                     self.fault(("models", name, "answer_format"), f"{fault} (step {step})")
 
-    def check_order(self, configs: list[tuple[str, str, StageConfig | None]]) -> None:
+    def check_order(self, configs: Named) -> None:
         kind: type[Record] = Problem
         for name, stage, _ in configs[1:]:
             if stage not in stage_names():

@@ -25,7 +25,7 @@ LAYERS = [
     {"methods"},
     {"procedural"},
     {"context"},
-    {"calls", "allocation", "prompts", "questions", "readers"},
+    {"calls", "grading", "allocation", "prompts", "questions", "readers"},
     {"yamlfile", "live"},
     {"settings", "progress", "gate"},
     {"backends"},
@@ -33,7 +33,8 @@ LAYERS = [
     {"sandbox"},
     {"verifier"},
     {"report"},
-    {"journal"},
+    {"journal", "lock"},
+    {"parts"},
     {"resources", "shards", "similarity"},
     {"records"},
     {"errors"},
@@ -158,6 +159,7 @@ COMMANDS += [
     "recipe",
     "recipe check",
     "doctor",
+    "merge",
 ]
 
 

@@ -7,11 +7,12 @@ are bounds. Prompt tokens are the rendered prompts' characters over `CHARS_PER_T
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from mathsynth.backends.base import ModelConfig
 from mathsynth.recipe import Recipe, Step
@@ -61,7 +62,7 @@ def plan(recipe: Recipe, run: Path, seeds: int, characters: int) -> list[StepPla
     return plans
 
 
-def shown_plan(recipe: Recipe, run: Path) -> Iterator[Table | str]:
+def shown_plan(recipe: Recipe, run: Path) -> Group:
     """The plan for reading: a table, then the hours at least, the strategy and the recipe's notes.
 
     Reads the inputs, asks no model.
@@ -70,16 +71,16 @@ def shown_plan(recipe: Recipe, run: Path) -> Iterator[Table | str]:
     assert isinstance(config, input_stage.Config)
     seeds, characters = input_stage.size(config, recipe.base)
     plans = plan(recipe, run, seeds, characters)
-    yield _table(recipe, plans)
+    lines = []
     if hours := sum(item.hours for item in plans):
-        yield f"at least {hours:,.1f} h, by requests_per_minute and tokens_per_minute of the models"
+        lines.append(f"at least {hours:,.1f} h, by requests_per_minute and tokens_per_minute of the models")
     if (strategy := recipe.head.strategy) is not None:
         choice = choose(strategy, recipe.head.budget.tokens, seeds)
         asked = _span(_sum([item.calls for item in plans]))
-        yield str(choice)
-        yield f"the steps ask {asked} of these" + "; strategy.follow is false" * (not strategy.follow)
+        lines += [str(choice), f"the steps ask {asked} of these" + "; strategy.follow is false" * (not strategy.follow)]
     # What was chosen has just been said.
-    yield from (line for line in recipe.notes if line not in recipe.followed[:1])
+    lines += [line for line in recipe.notes if line not in recipe.followed[:1]]
+    return Group(_table(recipe, plans), *map(Text, lines))
 
 
 def _table(recipe: Recipe, plans: list[StepPlan]) -> Table:

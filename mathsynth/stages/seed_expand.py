@@ -103,14 +103,20 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         # By name: the order in which a recipe names them is in no key, so it must change no row.
         for name, settings in sorted(config.methods.items()):
             rows += await load_method(name).make(seed, settings, config.model, ctx)
-        made = any(isinstance(row, Problem) for row in rows)
-        return rows if made or rows else [ctx.dropped(seed, "nothing_made", "no method applies to this seed")]
+        return _once(rows, ctx) or [ctx.dropped(seed, "nothing_made", "no method applies to this seed")]
 
-    seen: dict[str, str] = {}
-    for row in ctx.each(only(Problem, records, ctx.stage), expand):
+    yield from ctx.each(only(Problem, records, ctx.stage), expand)
+
+
+def _once(rows: list[Outcoming], ctx: Context) -> list[Outcoming]:
+    """A seed's rows, what was made of it twice put aside. What other seeds became is for `dedupe`, which sees all."""
+    seen: set[str] = set()
+    once: list[Outcoming] = []
+    for row in rows:
+        if isinstance(row, Problem) and row.id in seen:
+            once.append(ctx.dropped(row, "made_before", "the same problem was already made from this seed"))
+            continue
+        once.append(row)
         if isinstance(row, Problem):
-            if row.id in seen:
-                yield ctx.dropped(row, "made_before", f"the same problem was already made from {seen[row.id]}")
-                continue
-            seen[row.id] = row.parents[-1] if row.parents else row.id
-        yield row
+            seen.add(row.id)
+    return once

@@ -50,7 +50,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
     async def grade(row: Solution) -> list[Outcoming]:
         if row.answer is None:
             return [ctx.dropped(row, "no_reference", "there is no answer to compare with")]
-        verdict = await ctx.check(row.answer, response=row.response, finish_reason=row.finish_reason)
+        verdict = await ctx.grader.check(row.answer, response=row.response, finish_reason=row.finish_reason)
         false = [] if config.steps == "off" else [step.key for step in false_steps(row.response)]
         checks = row.checks if config.steps == "off" else row.checks | {"false_steps": false}
         row = row.model_copy(update={"verdict": verdict, "extracted": verdict.extracted, "checks": checks})
