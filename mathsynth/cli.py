@@ -140,10 +140,10 @@ def merge(
 @app.command()
 def plan(recipe: RecipeArg, output: Out = None, sets: Sets = [], limit: Limit = None) -> None:  # noqa: B006
     """Before spending: the calls and tokens that each step of a recipe will take."""
-    from mathsynth.commands.plan import plan_table
+    from mathsynth.commands.plan import shown_plan
 
     found = _recipe(recipe, sets, limit)
-    _print(plan_table(found, output or Path("runs") / found.name))
+    _print(shown_plan(found, output or Path("runs") / found.name))
 
 
 @app.command()

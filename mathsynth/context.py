@@ -25,7 +25,7 @@ from mathsynth.journal import Journal
 from mathsynth.live import Control
 from mathsynth.parts import PlaceWriter
 from mathsynth.progress import Display, Meter, Silent
-from mathsynth.prompts import Prompt
+from mathsynth.prompts import Prompt, asks_for
 from mathsynth.records import Dropped, Failed, Outcoming, Record, content_id
 from mathsynth.shards import atomic
 from mathsynth.verifier import Policy
@@ -111,9 +111,10 @@ class Context:
         """A generator that depends on the recipe's seed, the stage and `parts`, and on nothing else."""
         return random.Random(content_id(str(self.seed), self.stage, *parts))
 
-    def prompt(self, name: str) -> Prompt:
-        """A prompt that the stage's config declared in `prompt_names()`."""
-        return self._prompts[name]
+    def chat(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
+        """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
+        config = self.model(model)
+        return self._prompts[prompt].messages(config.shots, **values, answer_format=asks_for(config.answer_format))
 
     def model(self, name: str) -> ModelConfig:
         """A model that the stage's config declared in `model_names()`."""
@@ -130,11 +131,10 @@ class Context:
         config = self.model(model)
         if config.system is not None and not any(m["role"] == "system" for m in messages):
             messages = ({"role": "system", "content": config.system}, *messages)
-        drawn = {name: getattr(config, name) for name in Sampling.model_fields} | dict(sampling or {})
         return Request(
             model=config.model,
             messages=messages,
-            sampling=Sampling(**drawn),
+            sampling=config.draw(sample, sampling or {}),
             sample=sample,
             seed=(self.seed * 1_000_003 + sample) % 2**31,
         )

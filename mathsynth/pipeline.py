@@ -6,6 +6,7 @@ last run is said before anything is asked: which keys differ, which steps stay v
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -88,7 +89,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             _clear(run)
         if options.retry_failed:
             _forget_failures(recipe.steps[steps[0].number :], run, options.say)
-        for line in changes(recipe, run):
+        for line in [*recipe.notes, *changes(recipe, run)]:
             options.say(line)
         with atomic(run / RECIPE) as file:
             file.write(recipe.text.encode())
@@ -202,7 +203,7 @@ def changes(recipe: Recipe, run: Path) -> list[str]:
         if (differ := differences(recipe, step, run)) is None:
             continue
         keys += differ
-        asks = any(".prompts." in d or ".models." in d or ".sampling" in d or ".seed" in d for d in differ)
+        asks = any(re.search(r"\.prompts\.|\.sampling|\.seed|\.models\.(?![^.]+\.thinking: )", line) for line in differ)
         if not step.models:
             again.append(step.name)
         elif asks:

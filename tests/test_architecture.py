@@ -19,6 +19,7 @@ LAYERS = [
     {"pipeline"},
     {"executors"},
     {"recipe"},
+    {"strategy"},
     {"stages"},
     {"card", "training", "spool"},
     {"methods"},

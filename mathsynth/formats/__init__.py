@@ -66,6 +66,8 @@ class Attempt:
     replies: tuple[Reply, ...]
     turns: tuple[Turn, ...] = ()
     """The conversation after the question, where it has more than one turn."""
+    reasoning: str | None = None
+    """Thinking that is kept apart."""
     final: str = ""
     """The last text of the model, or the last line that a program printed."""
     output: str = ""

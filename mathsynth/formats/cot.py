@@ -12,17 +12,18 @@ RUNS = False
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
     """One reply."""
-    messages = ctx.prompt(ask.prompt).messages(question=problem.question)
+    messages = ctx.chat(ask.model, ask.prompt, question=problem.question)
     request = ctx.request(ask.model, messages, sample=sample, sampling=ask.sampling)
     reply = await ctx.complete(ask.model, request)
-    return Attempt(request, reply.text, (reply,), final=reply.text)
+    response, reasoning = reply.read(ctx.model(ask.model).thinking)
+    return Attempt(request, response, (reply,), reasoning=reasoning, final=reply.text)
 
 
 async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
     """The verifier's word on the reply."""
     if reference is None:
-        return await ctx.grader.read(attempt.response, finish_reason=attempt.finish_reason)
-    return await ctx.grader.check(reference, response=attempt.response, finish_reason=attempt.finish_reason)
+        return await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
+    return await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
 
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:

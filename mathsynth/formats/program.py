@@ -23,13 +23,14 @@ NO_PROGRAM = fault("wrong", "no_program", "no whole fenced Python program")
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
     """One reply, and what its program prints."""
-    messages = ctx.prompt(ask.prompt).messages(question=problem.question)
+    messages = ctx.chat(ask.model, ask.prompt, question=problem.question)
     request = ctx.request(ask.model, messages, sample=sample, sampling=ask.sampling)
     reply = await ctx.complete(ask.model, request)
-    attempt = Attempt(request, reply.text, (reply,))
+    response, reasoning = reply.read(ctx.model(ask.model).thinking)
+    attempt = Attempt(request, response, (reply,), reasoning=reasoning)
     if reply.finish_reason in CUT:
         return replace(attempt, fault=fault("undecided", "truncated", f"cut ({reply.finish_reason})"))
-    code = program_of(reply.text)
+    code = program_of(reply.read("cut")[0])
     if code is None:
         return replace(attempt, fault=NO_PROGRAM)
     result = await ctx.execute((code,))

@@ -27,7 +27,7 @@ STOP = ("```output",)
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
     """A conversation of code and outputs, up to the first reply without code."""
-    messages: list[Message] = list(ctx.prompt(ask.prompt).messages(question=problem.question))
+    messages: list[Message] = list(ctx.chat(ask.model, ask.prompt, question=problem.question))
     stop = (*(ask.sampling.get("stop") or ctx.model(ask.model).stop), *STOP)
     replies: list[Reply] = []
     turns: list[Turn] = []
@@ -38,13 +38,14 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
         first = first or request
         reply = await ctx.complete(ask.model, request)
         replies.append(reply)
-        block = first_block(reply.text)
+        text, _ = reply.read("cut")  # code in thinking is no call of the tool
+        block = first_block(text)
         if block is None:
-            turns.append(Turn(role="assistant", content=reply.text.strip()))
+            turns.append(Turn(role="assistant", content=text.strip()))
             wrong = _end(reply, session)
         else:
             # What stands behind the block was written before its output was known.
-            said = reply.text[: block.end].strip()
+            said = text[: block.end].strip()
             turns.append(Turn(role="assistant", content=said))
             wrong = await session.run(reply, block.before, block.code, block.closed)
             if wrong is None:
@@ -59,7 +60,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
             as_text(turns),
             tuple(replies),
             tuple(turns),
-            final=reply.text,
+            final=text,
             output=session.printed,
             fault=wrong,
             checks={"sandbox": session.tier, "tool": ask.tool.model_dump()},

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -28,13 +28,15 @@ from mathsynth.stages import StageConfig, only
 from mathsynth.verifier import CUT
 from mathsynth.verifier.vote import Vote, samples_missing, vote
 
-VERSION = 2
+VERSION = 3
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Solution
 
 OPEN_PER_SLOT = 16
 """Unfinished or not yet written problems per request slot: bounds memory when one early problem takes long."""
+CARRIED = ["question", "answer", "answer_source", "source", "license", "level", "topics", "method", "parents", "meta"]
+"""What a solution takes over from its problem."""
 
 WriteLine = Callable[[bytes], None]
 
@@ -60,7 +62,7 @@ class Config(StageConfig):
     `dialogue`: a tutor, who may calculate, with a student; `adapt`: `cot` for problems of a measured pass rate of at
     least `text_from`, else `tool` (the step `measure` measures)."""
     prompt: str = ""
-    """The prompt; it is given `question`. By default that of the format: `solve`, `solve-program`, `solve-tool`, …"""
+    """The prompt; it is given `question` and `answer_format`. By default that of the format: `solve`, `solve-program`, `solve-tool`, …"""
     text_from: float = Field(default=0.5, ge=0, le=1)
     """The pass rate from which `adapt` asks for text."""
     tool: ToolRules = ToolRules()
@@ -108,6 +110,10 @@ class Config(StageConfig):
         """Whether any of its formats does."""
         return any(load_format(form).RUNS for form in self.formats)
 
+    def prompt_values(self) -> frozenset[str]:
+        """The problem, and how the model's config wants the answer."""
+        return frozenset({"question", "answer_format"})
+
     def model_names(self) -> tuple[str, ...]:
         """The models that are asked."""
         return (self.model,)
@@ -123,6 +129,11 @@ class Config(StageConfig):
     def rows_per_row(self) -> tuple[int, int]:
         """At most k solutions."""
         return 0, self.k
+
+    def spending(self, calls: int) -> Self:
+        """Up to so many correct ones in so many samples."""
+        vote = self.vote.model_copy(update={"samples": max(2, calls)})
+        return self.model_copy(update={"k": calls, "max_trials": calls, "vote": vote})
 
     def grades(self) -> bool:
         """Yes."""
@@ -328,11 +339,10 @@ def _solution(
     attempt = ctx.again(load_format(asked.format).attempt(problem, number, _how(asked.format, config), ctx))
     assert sample.verdict is not None
     return Solution(
+        **{name: getattr(problem, name) for name in CARRIED},
         problem_id=problem.id,
-        question=problem.question,
-        answer=problem.answer,
-        answer_source=problem.answer_source,
         response=attempt.response,
+        reasoning=attempt.reasoning,
         turns=attempt.turns,
         format=asked.format,
         extracted=sample.verdict.extracted,
@@ -343,12 +353,5 @@ def _solution(
         seed=number,
         usage=attempt.usage,
         finish_reason=attempt.finish_reason,
-        source=problem.source,
-        license=problem.license,
-        level=problem.level,
-        topics=problem.topics,
-        method=problem.method,
-        parents=problem.parents,
         difficulty=difficulty,
-        meta=problem.meta,
     )
