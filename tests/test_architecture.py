@@ -28,7 +28,7 @@ LAYERS = [
     {"yamlfile", "live"},
     {"settings", "progress", "gate"},
     {"backends"},
-    {"models", "limits", "budget"},
+    {"models", "limits", "budget", "wire"},
     {"sandbox"},
     {"verifier"},
     {"report"},

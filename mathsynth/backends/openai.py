@@ -6,28 +6,20 @@ answer rests and is then tried with a single request. Retries, time-outs and bac
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-import ssl
 import time
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import orjson
 from pydantic import Field, field_validator
 
 from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, chat_body
 from mathsynth.errors import BackendError, UsageError
 from mathsynth.limits import InFlight
 from mathsynth.records import Usage
-
-if TYPE_CHECKING:
-    import httpx2
-    import openai
+from mathsynth.wire import CONNECT_S, Wire, connection_pool
 
 OPENAI_URL = "https://api.openai.com/v1"
-CONNECT_S = 10.0
 QUEUE = re.compile(r"^vllm:num_requests_waiting(?:\{.*\})? ([0-9.]+)", re.MULTILINE)
 """A gauge of vLLM's, one line for each of its engines."""
 REST_FIRST_S, REST_MAX_S = 1.0, 30.0
@@ -83,8 +75,8 @@ def connect(config: ModelConfig) -> Backend:
 class _Server:
     """One address and how it does: what is in flight there, and whether it rests after failing."""
 
-    def __init__(self, url: str, client: openai.AsyncOpenAI) -> None:
-        self.url, self.client = url, client
+    def __init__(self, wire: Wire) -> None:
+        self.url, self.wire = wire.url, wire
         self.in_flight = self.served = self.failures = 0
         self.rests_until = 0.0
 
@@ -102,21 +94,8 @@ class OpenAIServers:
     """The client. One connection pool serves all addresses; what is under way is bounded in `calls.py`."""
 
     def __init__(self, config: Config, urls: list[str], key: str) -> None:
-        import httpx2
-        import openai
-
-        # It logs a line for every request at INFO.
-        logging.getLogger("httpx2").setLevel(logging.WARNING)
-        self._config, self._key, self._response = config, key, httpx2.Response
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
-        timeout = httpx2.Timeout(config.timeout_s, connect=min(CONNECT_S, config.timeout_s), pool=None)
-        # The aiohttp transport costs 0.6 of the CPU (peers.md 4.3); it is there when aiohttp is installed.
-        kind = openai.DefaultAioHttpClient if _has_aiohttp() else openai.DefaultAsyncHttpxClient
-        self._http: httpx2.AsyncClient = kind(limits=limits, timeout=timeout)
-        self._servers = [
-            _Server(url, openai.AsyncOpenAI(api_key=key, base_url=url, max_retries=0, http_client=self._http))
-            for url in urls
-        ]
+        self._config, self._http = config, connection_pool(config.timeout_s)
+        self._servers = [_Server(Wire(url, self._http, key, config.api_key_env, config.model)) for url in urls]
 
     async def complete(self, request: Request) -> Reply:
         """Ask the server with the least in flight, once."""
@@ -161,7 +140,7 @@ class OpenAIServers:
         server.in_flight += 1
         server.served += 1
         try:
-            data = await self._json(server, "POST", "/chat/completions", body)
+            data = await server.wire.post("/chat/completions", body)
         except BackendError as error:
             server.note(reached=not error.unreachable)
             raise
@@ -172,81 +151,6 @@ class OpenAIServers:
         if not isinstance(choices, list) or not choices:
             raise BackendError(f"{server.url} answered without a choice", retryable=True)
         return choices, data
-
-    async def _json(self, server: _Server, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        import openai
-
-        failure: BackendError
-        try:
-            if method == "GET":
-                response = await server.client.get(path, cast_to=self._response)
-            else:
-                response = await server.client.post(path, body=body, cast_to=self._response)
-        except openai.APIStatusError as error:
-            failure = self._refused(server, error.status_code, error.response.headers, error.response.text)
-        except openai.APIConnectionError as error:
-            failure = self._unreached(server, error)
-        except openai.OpenAIError as error:
-            failure = BackendError(self._line(f"{server.url}: {error}"), retryable=True)
-        else:
-            return self._object(server, response)
-        # Outside the handlers, so that the SDK's error, which may quote the key, is not kept as its context.
-        raise failure
-
-    def _object(self, server: _Server, response: httpx2.Response) -> dict[str, Any]:
-        """The JSON object of a 200 answer; a retryable BackendError if there is none."""
-        try:
-            data = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            raise BackendError(f"{server.url} answered with broken JSON", retryable=True) from None
-        if not isinstance(data, dict):
-            raise BackendError(f"{server.url} answered with JSON that is no object", retryable=True)
-        if data.get("error") and not data.get("choices"):
-            # Some gateways answer 200 and put the error inside.
-            code = data["error"].get("code") if isinstance(data["error"], dict) else None
-            status = code if isinstance(code, int) and 400 <= code < 600 else 500
-            raise self._refused(server, status, response.headers, response.text)
-        return data
-
-    def _refused(self, server: _Server, status: int, headers: httpx2.Headers, text: str) -> BackendError:
-        """The error of a server that answered with an error status."""
-        code, message = _error_of(text)
-        said = self._line(f"HTTP {status}: {message}" if message else f"HTTP {status}")
-        if status in (401, 403):
-            return BackendError(f"{server.url} refuses the key in ${self._config.api_key_env} ({said})", fatal=True)
-        if status in (404, 405) or code == "model_not_found":
-            return BackendError(
-                f"{server.url} has no model {self._config.model!r}, or no such path ({said})", fatal=True
-            )
-        if status == 402 or code == "insufficient_quota":
-            return BackendError(f"{server.url} wants to be paid first ({said})", fatal=True)
-        if status in (408, 409, 425, 429) or (status >= 500 and status != 501):
-            return BackendError(
-                f"{server.url} answered {said}",
-                retryable=True,
-                unreachable=status in (502, 503, 504),
-                limited=status == 429,
-                retry_after=_retry_after(headers),
-            )
-        return BackendError(f"{server.url} refused the request ({said})")
-
-    def _unreached(self, server: _Server, error: Exception) -> BackendError:
-        """The error of a server that did not answer: the deepest cause says most."""
-        cause: BaseException = error
-        while (deeper := cause.__cause__ or cause.__context__) is not None:
-            cause = deeper
-        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        said = self._line(f"can't reach {server.url}: {reason}")
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return BackendError(said, fatal=True)
-        return BackendError(said, retryable=True, unreachable=True)
-
-    def _line(self, text: str) -> str:
-        """One short line, without the key even if the server repeats it."""
-        if self._key != "none":
-            text = text.replace(self._key, "[key]")
-        text = " ".join(text.split())
-        return text if len(text) <= 300 else text[:299] + "…"
 
     async def _waiting(self, server: _Server) -> int | None:
         import httpx2
@@ -282,7 +186,7 @@ class OpenAIServers:
     async def _models(self, server: _Server) -> tuple[list[str], int | None]:
         """(model names, context length of ours if told). No names from a server without the list."""
         try:
-            data = await self._json(server, "GET", "/models", None)
+            data = await server.wire.get("/models")
         except BackendError as error:
             if "HTTP 404" in str(error) or "HTTP 405" in str(error):
                 return [], None
@@ -296,14 +200,6 @@ class OpenAIServers:
                     if isinstance(value, int):
                         return [str(entry["id"]) for entry in entries if "id" in entry], value
         return [str(entry["id"]) for entry in entries if "id" in entry], None
-
-
-def _has_aiohttp() -> bool:
-    try:
-        import aiohttp  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _reply(choice: Any, data: dict[str, Any]) -> Reply:
@@ -333,28 +229,3 @@ def _reply(choice: Any, data: dict[str, Any]) -> Reply:
 def _usage(data: dict[str, Any]) -> Usage:
     usage = data.get("usage") or {}
     return Usage(prompt_tokens=usage.get("prompt_tokens") or 0, completion_tokens=usage.get("completion_tokens") or 0)
-
-
-def _error_of(text: str) -> tuple[str, str]:
-    """(code, message) of an error body, whatever its shape."""
-    try:
-        data = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return "", re.sub(r"<[^>]*>", " ", text[:2000]).strip()
-    error = data.get("error", data) if isinstance(data, dict) else data
-    if not isinstance(error, dict):
-        return "", str(error)
-    return str(error.get("code") or ""), str(error.get("message") or error.get("detail") or "")
-
-
-def _retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date), or of OpenAI's retry-after-ms."""
-    if re.fullmatch(r"\d+(\.\d+)?", milliseconds := headers.get("retry-after-ms", "")):
-        return float(milliseconds) / 1000
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, IndexError):
-        return None
