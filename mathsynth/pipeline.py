@@ -291,7 +291,7 @@ def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
 
 
 def _purse(recipe: Recipe) -> Purse:
-    return Purse(recipe.head.budget, {model.model: model.price for model in recipe.models.values() if model.price})
+    return Purse(recipe.head.budget, {model.model: model.paid for model in recipe.models.values() if model.paid})
 
 
 @contextmanager

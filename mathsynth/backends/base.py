@@ -15,7 +15,8 @@ So the same question to the same model is never asked twice, and nothing that ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
 import msgspec
@@ -24,6 +25,7 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.budget import Price
+from mathsynth.journal import Journal
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
 
@@ -79,6 +81,16 @@ class ModelConfig(Sampling):
     price: Price | None = Field(default=None, exclude=True)
     """US dollars per million tokens, `{prompt: 0.15, completion: 0.6}`, for `budget.usd` (tuning)."""
 
+    @property
+    def patient(self) -> bool:
+        """Whether replies may take hours, and come even if nobody waits for them, as batches do."""
+        return False
+
+    @property
+    def paid(self) -> Price | None:
+        """The price as it is asked here."""
+        return self.price
+
 
 class Request(msgspec.Struct, frozen=True):
     """One model call for one sample."""
@@ -115,6 +127,16 @@ class Reply(BaseModel):
     """The model's own name for itself, if the server tells."""
     reasoning: str | None = None
     """Thinking that the server delivers apart from the text."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """What a backend may use of the step that asks, if its work outlives the process."""
+
+    journal: Journal
+    """What is in it was received; beside it there is room for the backend's own files."""
+    say: Callable[[str], None]
+    """Shows what is waited for, until the next reply."""
 
 
 class Backend(Protocol):

@@ -1,7 +1,8 @@
 """Any OpenAI-compatible server: OpenAI itself, `vllm serve`, SGLang, llama.cpp, Ollama, a gateway.
 
 One request is sent to one server, once. Several `base_url`s are served by what is in flight there; one that does not
-answer rests and is then tried with a single request. Retries, time-outs and back-off live in `calls.py`.
+answer rests and is then tried with a single request. Retries, time-outs and back-off live in `calls.py`. With `batch`
+the requests go to one server's Batch API instead (`batches.py`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import re
 import time
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, chat_body
+from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request, chat_body
+from mathsynth.batches import Batch, Batches
+from mathsynth.budget import Price
 from mathsynth.errors import BackendError, UsageError
 from mathsynth.limits import InFlight
 from mathsynth.records import Usage
@@ -23,6 +26,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 QUEUE = re.compile(r"^vllm:num_requests_waiting(?:\{.*\})? ([0-9.]+)", re.MULTILINE)
 """A gauge of vLLM's, one line for each of its engines."""
 REST_FIRST_S, REST_MAX_S = 1.0, 30.0
+BATCHED = 50_000
+"""Requests under way in batch mode."""
 
 
 class Config(ModelConfig):
@@ -36,6 +41,40 @@ class Config(ModelConfig):
     """Requests under way at once: a number, or `min-start-max` to find out how many are best (tuning)."""
     max_reply_chars: int = Field(default=1_000_000, ge=1, exclude=True)
     """A longer reply fails its row (tuning)."""
+    batch: Batch | None = Field(default=None, exclude=True)
+    """`true`, or `{max_requests, max_mb, linger_s, poll_s, window, price_factor}`: ask by the provider's Batch API, at
+    `price_factor` (0.5) of the price. 50,000 requests may be under way unless `max_in_flight` is one number; limits a
+    minute and `timeout_s` bind no batch (tuning)."""
+
+    @property
+    def patient(self) -> bool:
+        """Batches may take a day."""
+        return self.batch is not None
+
+    @property
+    def paid(self) -> Price | None:
+        """Batches are cheaper."""
+        factor = self.batch.price_factor if self.batch else 1.0
+        price = self.price
+        return price and Price(prompt=price.prompt * factor, completion=price.completion * factor)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _live_limits_bind_no_batch(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("batch") in (None, False):
+            return {key: value for key, value in data.items() if key != "batch"} if isinstance(data, dict) else data
+        needless = {"requests_per_minute", "tokens_per_minute"}
+        if "-" in str(data.get("max_in_flight", "-")):
+            needless.add("max_in_flight")
+        rules = {} if data["batch"] is True else data["batch"]
+        kept = {key: value for key, value in data.items() if key not in needless}
+        return {"max_in_flight": BATCHED} | kept | {"batch": rules}
+
+    @model_validator(mode="after")
+    def _batches_are_of_one_server(self) -> Config:
+        if self.batch and not isinstance(self.base_url, str) and len(self.base_url) > 1:
+            raise ValueError("batch: needs a single base_url")
+        return self
 
     @field_validator("base_url")
     @classmethod
@@ -58,7 +97,7 @@ class Config(ModelConfig):
         return value
 
 
-def connect(config: ModelConfig) -> Backend:
+def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """A client for the servers of `config`; nothing is sent yet. UsageError without a key where one is needed."""
     assert isinstance(config, Config)
     urls = [config.base_url] if isinstance(config.base_url, str) else list(config.base_url)
@@ -69,7 +108,8 @@ def connect(config: ModelConfig) -> Backend:
         key = "none"
     if not key.isascii() or not key.isprintable():
         raise UsageError(f"${config.api_key_env} holds characters that no API key has")
-    return OpenAIServers(config, [url.rstrip("/") for url in urls], key)
+    servers = OpenAIServers(config, [url.rstrip("/") for url in urls], key)
+    return servers if config.batch is None or home is None else OpenAIBatches(config, config.batch, servers, home)
 
 
 class _Server:
@@ -97,21 +137,16 @@ class OpenAIServers:
         self._config, self._http = config, connection_pool(config.timeout_s)
         self._servers = [_Server(Wire(url, self._http, key, config.api_key_env, config.model)) for url in urls]
 
+    @property
+    def wires(self) -> list[Wire]:
+        """What leads to the servers."""
+        return [server.wire for server in self._servers]
+
     async def complete(self, request: Request) -> Reply:
         """Ask the server with the least in flight, once."""
         server = self._choose()
         choices, data = await self._ask(server, chat_body(request))
-        try:
-            reply = _reply(choices[0], data)
-            if len(reply.text) > self._config.max_reply_chars:
-                raise BackendError(
-                    f"reply of {len(reply.text):,} characters exceeds max_reply_chars={self._config.max_reply_chars:,}"
-                )
-        except BackendError as error:
-            usage = _usage(data)
-            error.tokens = usage.prompt_tokens, usage.completion_tokens
-            raise
-        return reply
+        return whole_reply(choices[0], data, self._config.max_reply_chars)
 
     async def queue(self) -> int | None:
         """Requests that wait inside the servers, by what those that are vLLM tell."""
@@ -200,6 +235,51 @@ class OpenAIServers:
                     if isinstance(value, int):
                         return [str(entry["id"]) for entry in entries if "id" in entry], value
         return [str(entry["id"]) for entry in entries if "id" in entry], None
+
+
+class OpenAIBatches:
+    """The client in batch mode."""
+
+    def __init__(self, config: Config, rules: Batch, servers: OpenAIServers, home: Home) -> None:
+        self._config, self._servers = config, servers
+        self._batches = Batches(
+            rules, servers.wires[0], config.model, config.give_up_after_s, home.journal, home.say, self._read
+        )
+
+    async def complete(self, request: Request) -> Reply:
+        """Wait for the batch that brings the reply."""
+        return await self._batches.ask(request.key(), chat_body(request))
+
+    async def queue(self) -> int | None:
+        """Of no use here: there is no limit to be found."""
+        return None
+
+    async def probe(self) -> str:
+        """What answers there, and whether it has batches."""
+        answers = await self._servers.probe()
+        await self._servers.wires[0].get("/batches?limit=1")
+        return f"{answers}, batches supported"
+
+    async def aclose(self) -> None:
+        """Leave the batches to the server."""
+        await self._batches.aclose()
+        await self._servers.aclose()
+
+    def _read(self, data: dict[str, Any]) -> Reply:
+        return whole_reply(next(iter(data.get("choices") or []), None), data, self._config.max_reply_chars)
+
+
+def whole_reply(choice: Any, data: dict[str, Any], max_chars: int) -> Reply:
+    """One choice of an answer. BackendError, with the tokens that it cost, if there is no text or too much."""
+    try:
+        reply = _reply(choice, data)
+        if len(reply.text) > max_chars:
+            raise BackendError(f"reply of {len(reply.text):,} characters exceeds max_reply_chars={max_chars:,}")
+    except BackendError as error:
+        usage = _usage(data)
+        error.tokens = usage.prompt_tokens, usage.completion_tokens
+        raise
+    return reply
 
 
 def _reply(choice: Any, data: dict[str, Any]) -> Reply:
