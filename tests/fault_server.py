@@ -287,7 +287,7 @@ async def _run(served: Served, ready: Callable[[], None], stop: asyncio.Event) -
     app.router.add_post("/v1/chat/completions", handler.chat)
     app.router.add_get("/v1/models", handler.models)
     app.router.add_get("/metrics", handler.metrics)
-    served.batches = BatchHalf(handler.completion, handler.note)
+    served.batches = BatchHalf(handler.completion)
     served.batches.add_to(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
