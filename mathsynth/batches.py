@@ -269,7 +269,7 @@ class Batches(Generic[Answer]):
             state.batch = await self._api.patiently(attempt)
         except BackendError:
             if not state.tried:
-                self._path(state).unlink()
+                self._path(state).unlink(missing_ok=True)
             raise
         write_json(self._path(state), state)
 
@@ -296,7 +296,7 @@ class Batches(Generic[Answer]):
         """Wait before a batch is created once more, if it failed for nothing but a full queue; else BackendError."""
         said, only_full = faults_of(failed)
         if not only_full:
-            self._path(state).unlink()
+            self._path(state).unlink(missing_ok=True)
             raise BackendError(f"{self._api.url} refused batch {state.batch}: {said}", fatal=True)
         if time.monotonic() - since > self._give_up_after_s:
             raise Stopped(f"{self._model}: no room for batch {state.number} of {len(state.keys):,} requests ({said})")

@@ -95,9 +95,14 @@ class Caller:
         """One reply, with as many tries as the config allows."""
         pauses = charged = 0
         waiting_since: float | None = None
-        prompt_tokens = len(texts(request.messages)) / CHARS_PER_TOKEN
+        prompt_tokens, max_tokens = len(texts(request.messages)) / CHARS_PER_TOKEN, request.sampling.max_tokens
+
+        def room() -> bool:
+            # Where replies come all at once, a budget would be overrun before the first tells what one costs.
+            return not self.config.patient or self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
+
         while True:
-            ticket = await self.gate.enter(prompt_tokens, request.sampling.max_tokens, self._stopping)
+            ticket = await self.gate.enter(prompt_tokens, max_tokens, self._stopping, room)
             sent = time.monotonic()
             waiting_since = waiting_since or sent
             try:

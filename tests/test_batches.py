@@ -150,6 +150,18 @@ def test_doctor_asks_whether_there_are_batches(tmp_path: Path, server: Served) -
         ctx.close()
 
 
+def test_a_budget_is_kept_though_replies_come_all_at_once(tmp_path: Path, server: Served) -> None:
+    recipe, run = write_recipe(tmp_path, 60, SAMPLE_ONLY.replace("uniform", "fixed")), tmp_path / "run"
+    sets = [*BATCH, "models.teacher.max_tokens=500", "models.teacher.price={prompt: 0, completion: 100000}"]
+    done = generate_here(recipe, run, server.url, [*sets, "budget.tokens=3000", "budget.usd=1000"])
+    assert (done.code, "budget.tokens=3,000 is spent" in done.err) == (3, True), done.err
+    assert 2500 < server.tokens < 3500
+    sizes = [batch["request_counts"]["total"] for batch in server.batches.batches]
+    assert sizes[0] == 5  # of 500 tokens at most, and the question
+    assert generate_here(recipe, run, server.url, [*sets, "budget.usd=1000"]).code == 0
+    assert once(server, 120)
+
+
 # --- faults ------------------------------------------------------------------------------------------------------
 
 

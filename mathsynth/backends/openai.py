@@ -30,6 +30,10 @@ BATCHED = 50_000
 """Requests under way in batch mode."""
 
 
+def _or_true(schema: dict[str, Any]) -> None:
+    schema["anyOf"].append({"type": "boolean"})
+
+
 class Config(ModelConfig):
     """A model behind one or more OpenAI-compatible servers."""
 
@@ -41,7 +45,7 @@ class Config(ModelConfig):
     """Requests under way at once: a number, or `min-start-max` to find out how many are best (tuning)."""
     max_reply_chars: int = Field(default=1_000_000, ge=1, exclude=True)
     """A longer reply fails its row (tuning)."""
-    batch: Batch | None = Field(default=None, exclude=True)
+    batch: Batch | None = Field(default=None, exclude=True, json_schema_extra=_or_true)
     """`true`, or `{max_requests, max_mb, linger_s, poll_s, window, price_factor}`: ask by the provider's Batch API, at
     `price_factor` (0.5) of the price. 50,000 requests may be under way unless `max_in_flight` is one number; limits a
     minute and `timeout_s` bind no batch (tuning)."""
@@ -61,14 +65,15 @@ class Config(ModelConfig):
     @model_validator(mode="before")
     @classmethod
     def _live_limits_bind_no_batch(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("batch") in (None, False):
-            return {key: value for key, value in data.items() if key != "batch"} if isinstance(data, dict) else data
+        if not isinstance(data, dict) or "batch" not in data:
+            return data
+        if data["batch"] in (None, False):
+            return data | {"batch": None}
         needless = {"requests_per_minute", "tokens_per_minute"}
-        if "-" in str(data.get("max_in_flight", "-")):
+        if "-" in str(data.get("max_in_flight")):
             needless.add("max_in_flight")
-        rules = {} if data["batch"] is True else data["batch"]
         kept = {key: value for key, value in data.items() if key not in needless}
-        return {"max_in_flight": BATCHED} | kept | {"batch": rules}
+        return {"max_in_flight": BATCHED} | kept | {"batch": {} if data["batch"] is True else data["batch"]}
 
     @model_validator(mode="after")
     def _batches_are_of_one_server(self) -> Config:
@@ -109,7 +114,10 @@ def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     if not key.isascii() or not key.isprintable():
         raise UsageError(f"${config.api_key_env} holds characters that no API key has")
     servers = OpenAIServers(config, [url.rstrip("/") for url in urls], key)
-    return servers if config.batch is None or home is None else OpenAIBatches(config, config.batch, servers, home)
+    if config.batch is None:
+        return servers
+    assert home is not None
+    return OpenAIBatches(config, config.batch, servers, home)
 
 
 class _Server:
@@ -146,7 +154,7 @@ class OpenAIServers:
         """Ask the server with the least in flight, once."""
         server = self._choose()
         choices, data = await self._ask(server, chat_body(request))
-        return whole_reply(choices[0], data, self._config.max_reply_chars)
+        return _whole_reply(choices[0], data, self._config.max_reply_chars)
 
     async def queue(self) -> int | None:
         """Requests that wait inside the servers, by what those that are vLLM tell."""
@@ -266,10 +274,10 @@ class OpenAIBatches:
         await self._servers.aclose()
 
     def _read(self, data: dict[str, Any]) -> Reply:
-        return whole_reply(next(iter(data.get("choices") or []), None), data, self._config.max_reply_chars)
+        return _whole_reply(next(iter(data.get("choices") or []), None), data, self._config.max_reply_chars)
 
 
-def whole_reply(choice: Any, data: dict[str, Any], max_chars: int) -> Reply:
+def _whole_reply(choice: Any, data: dict[str, Any], max_chars: int) -> Reply:
     """One choice of an answer. BackendError, with the tokens that it cost, if there is no text or too much."""
     try:
         reply = _reply(choice, data)
