@@ -82,6 +82,12 @@ class BatchAPI:
         """The provider's word on a batch."""
         return await self._wire.get(f"/batches/{batch}")
 
+    def faults(self, failed: dict[str, Any]) -> tuple[str, bool]:
+        """Why a batch failed, and whether only because the provider's queue is full."""
+        faults = [fault for fault in (failed.get("errors") or {}).get("data") or [] if isinstance(fault, dict)]
+        said = "; ".join(str(fault.get("message") or fault.get("code")) for fault in faults[:3])
+        return self._wire.line(said) or "no reason given", any(fault.get("code") == QUEUE_FULL for fault in faults)
+
     async def lines(self, ended: dict[str, Any]) -> dict[str, bytes]:
         """What an ended batch brings, errors too, by `custom_id`."""
         found = {}
@@ -103,6 +109,7 @@ class BatchAPI:
             raise error
         fault = entry.get("error") or "no reason given"
         said = fault.get("message") or fault.get("code") if isinstance(fault, dict) else fault
+        said = self._wire.line(str(said))
         raise BackendError(f"the batch ended without an answer to this request ({said})", retryable=True)
 
 
@@ -126,13 +133,6 @@ def status_of(batch: dict[str, Any]) -> str:
 def completed_of(batch: dict[str, Any]) -> int:
     """How many requests of a batch were answered so far."""
     return int((batch.get("request_counts") or {}).get("completed") or 0)
-
-
-def faults_of(batch: dict[str, Any]) -> tuple[str, bool]:
-    """Why a batch failed, and whether only because the provider's queue is full."""
-    faults = [fault for fault in (batch.get("errors") or {}).get("data") or [] if isinstance(fault, dict)]
-    said = "; ".join(str(fault.get("message") or fault.get("code")) for fault in faults[:3])
-    return said or "no reason given", any(fault.get("code") == QUEUE_FULL for fault in faults)
 
 
 def id_of(data: dict[str, Any]) -> str:

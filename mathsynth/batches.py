@@ -24,9 +24,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mathsynth.batchapi import ENDED, BatchAPI, answer_of, completed_of, faults_of, request_line, status_of
+from mathsynth.batchapi import ENDED, BatchAPI, answer_of, completed_of, request_line, status_of
 from mathsynth.errors import BackendError, RunError, Stopped
 from mathsynth.journal import Journal
 from mathsynth.records import explain
@@ -66,7 +67,8 @@ class State(BaseModel):
 
     token: str
     number: int
-    url: str
+    server: str
+    """A hash of its address, which may come from the environment."""
     model: str
     keys: list[str]
     """Request hashes, which are the `custom_id`s."""
@@ -114,6 +116,7 @@ class Batches(Generic[Answer]):
         self._rules, self._model, self._give_up_after_s = rules, model, give_up_after_s
         self._journal, self._say, self._read = journal, say, read
         self._api = BatchAPI(wire, model, give_up_after_s, say)
+        self._server = xxhash.xxh3_64_hexdigest(wire.url.encode())
         self._resumed: asyncio.Task[None] | None = None
         self._batches: list[_UnderWay] = []
         self._where: dict[str, _UnderWay] = {}
@@ -190,7 +193,7 @@ class Batches(Generic[Answer]):
             state = State(
                 token=uuid.uuid4().hex,
                 number=self._numbers,
-                url=self._api.url,
+                server=self._server,
                 model=self._model,
                 keys=list(wanted),
             )
@@ -294,7 +297,7 @@ class Batches(Generic[Answer]):
 
     async def _wait_for_room(self, state: State, failed: dict[str, Any], since: float) -> None:
         """Wait before a batch is created once more, if it failed for nothing but a full queue; else BackendError."""
-        said, only_full = faults_of(failed)
+        said, only_full = self._api.faults(failed)
         if not only_full:
             self._path(state).unlink(missing_ok=True)
             raise BackendError(f"{self._api.url} refused batch {state.batch}: {said}", fatal=True)
@@ -323,7 +326,7 @@ class Batches(Generic[Answer]):
         for path in folder.glob(".batch-*.tmp"):
             path.unlink()
         for state in sorted(map(_read_state, folder.glob("batch-*.json")), key=lambda state: state.number):
-            if (state.url, state.model) != (self._api.url, self._model):
+            if (state.server, state.model) != (self._server, self._model):
                 continue
             self._numbers = max(self._numbers, state.number)
             path = self._path(state)

@@ -159,6 +159,9 @@ class Caller:
         except TimeoutError:
             self.gate.troubled()
             raise BackendError(f"no reply within timeout_s={self.config.timeout_s:g}", retryable=True) from None
+        except Stopped as error:
+            error.args = (self._redact(str(error)),)
+            raise
         except BackendError as error:
             self._purse.lose(self.config.model, *error.tokens)
             if error.limited:

@@ -84,7 +84,7 @@ class Wire:
         except openai.APIConnectionError as error:
             failure = self._unreached(error)
         except openai.OpenAIError as error:
-            failure = BackendError(self._line(f"{self.url}: {error}"), retryable=True)
+            failure = BackendError(self.line(f"{self.url}: {error}"), retryable=True)
         # Outside the handlers, so that the SDK's error, which may quote the key, is not kept as its context.
         raise failure
 
@@ -106,7 +106,7 @@ class Wire:
     def refused(self, status: int, headers: Mapping[str, str], text: str) -> BackendError:
         """The error of a server that answered with an error status."""
         code, message = _error_of(text)
-        said = self._line(f"HTTP {status}: {message}" if message else f"HTTP {status}")
+        said = self.line(f"HTTP {status}: {message}" if message else f"HTTP {status}")
         if status in (401, 403):
             return BackendError(f"{self.url} refuses the key in ${self._key_env} ({said})", fatal=True)
         if status in (404, 405) or code == "model_not_found":
@@ -129,12 +129,12 @@ class Wire:
         while (deeper := cause.__cause__ or cause.__context__) is not None:
             cause = deeper
         reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        said = self._line(f"can't reach {self.url}: {reason}")
+        said = self.line(f"can't reach {self.url}: {reason}")
         if isinstance(cause, ssl.SSLCertVerificationError):
             return BackendError(said, fatal=True)
         return BackendError(said, retryable=True, unreachable=True)
 
-    def _line(self, text: str) -> str:
+    def line(self, text: str) -> str:
         """One short line, without the key even if the server repeats it."""
         if self._key != "none":
             text = text.replace(self._key, "[key]")

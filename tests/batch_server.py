@@ -17,6 +17,7 @@ from aiohttp import web
 CALL_FAULTS = ("upload-500", "create-500", "create-drop", "create-late", "create-429", "look-500", "download-cut")
 """At `create-500`, `-drop` and `-late` the batch is made all the same; after `-late` the list shows it late."""
 BATCH_FAULTS = ("expired", "cancelled", "failed", "full", "errors", "refusals", "missing")
+MESSAGES = {"failed": "This batch is failed.", "full": "This batch is full of keys."}
 PAGE = 2
 """Batches of one page of the list at most."""
 
@@ -88,7 +89,7 @@ class BatchHalf:
         }
         if fault in ("failed", "full"):
             code = "token_limit_exceeded" if fault == "full" else "invalid_model"
-            batch["errors"] = {"data": [{"code": code, "message": f"This batch is {fault}.", "line": 1}]}
+            batch["errors"] = {"data": [{"code": code, "message": MESSAGES[fault], "line": 1}]}
         else:
             self.submitted.update(line["custom_id"] for line in lines)
         self.batches.append(batch)

@@ -55,14 +55,13 @@ def requests(count: int) -> list[Request]:
     ]
 
 
-def ask(
-    url: str, folder: Path, wanted: Sequence[Request], meter: Meter | None = None, **more: Any
-) -> list[Reply | BaseException]:
+def ask(url: str, folder: Path, wanted: Sequence[Request], **more: Any) -> list[Reply | BaseException]:
     """One process's worth of calls, from connecting to closing."""
 
     async def work() -> list[Reply | BaseException]:
         journal = Journal(folder)
-        caller = Caller(config(url, **more), backend.connect, journal, meter or Meter("test"), lambda: False)
+        made, meter = config(url, **more), Meter("test")
+        caller = Caller(made, backend.connect, journal, meter, lambda: False, lambda said: said.replace("key", "***"))
         try:
             return await asyncio.gather(*map(caller.complete, wanted), return_exceptions=True)
         finally:
@@ -212,12 +211,13 @@ def test_a_batch_that_fails_as_a_whole_stops_the_run_with_the_reason(tmp_path: P
 
 def test_a_full_queue_is_waited_for_but_not_for_ever(tmp_path: Path, server: Served) -> None:
     server.batches.faults = ["full", "full"]
-    meter = Meter("test")
-    found = ask(server.url, tmp_path / "a", requests(3), meter)
+    found = ask(server.url, tmp_path / "a", requests(3))
     assert all(isinstance(reply, Reply) for reply in found) and once(server, 3)
     server.batches.faults = ["full"] * 99
     (stopped,) = ask(server.url, tmp_path / "b", requests(4)[3:], give_up_after_s=0.1)
-    assert isinstance(stopped, Stopped) and "no room for batch 1 of 1 requests (This batch is full.)" in str(stopped)
+    assert isinstance(stopped, Stopped) and "no room for batch 1 of 1 requests (This batch is full of ***s.)" in str(
+        stopped
+    )
     server.batches.faults = []
     (reply,) = ask(server.url, tmp_path / "b", requests(4)[3:])
     assert isinstance(reply, Reply) and once(server, 4)
