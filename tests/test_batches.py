@@ -286,6 +286,17 @@ def dies_at(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, act, one_that_ends)
 
 
+def ask_and_die(server: Served, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Five requests of a process that ends there."""
+    if (child := os.fork()) == 0:
+        dies_at(place, monkeypatch)
+        try:
+            ask(server.url, folder, requests(5))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
+
+
 KILLS = [
     f"{when} {act}"
     for act in ("upload", "write_json", "post", "put", "unlink", "download")
@@ -297,13 +308,7 @@ KILLS = [
 def test_a_process_that_ends_at_any_act_submits_nothing_twice(
     tmp_path: Path, server: Served, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    if (child := os.fork()) == 0:
-        dies_at(place, monkeypatch)
-        try:
-            ask(server.url, tmp_path, requests(5))
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
+    ask_and_die(server, tmp_path, monkeypatch, place)
     found = ask(server.url, tmp_path, requests(6))  # one more, for a client that is not asked clears nothing up
     assert all(isinstance(reply, Reply) for reply in found), found
     assert once(server, 6) and not states(tmp_path)
@@ -312,15 +317,20 @@ def test_a_process_that_ends_at_any_act_submits_nothing_twice(
 def test_only_what_is_still_wanted_is_submitted_after_a_kill(
     tmp_path: Path, server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if (child := os.fork()) == 0:
-        dies_at("before post", monkeypatch)
-        try:
-            ask(server.url, tmp_path, requests(5))
-        finally:
-            os._exit(1)
-    os.waitpid(child, 0)
+    ask_and_die(server, tmp_path, monkeypatch, "before post")
     ask(server.url, tmp_path, requests(2))
     assert once(server, 2) and not states(tmp_path)
+
+
+def test_what_a_batch_brought_can_be_asked_for_until_it_is_in_the_journal(
+    tmp_path: Path, server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_and_die(server, tmp_path, monkeypatch, "before get")
+    for asked in (2, 4):
+        found = ask(server.url, tmp_path, requests(asked))
+        assert all(isinstance(reply, Reply) for reply in found) and len(states(tmp_path)) == 1
+    ask(server.url, tmp_path, requests(5))
+    assert once(server, 5) and not states(tmp_path)
 
 
 def away(server: Served, count: int = 1) -> Callable[[], bool]:
