@@ -10,6 +10,8 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +44,7 @@ Sets = Annotated[list[str], typer.Option("--set", metavar="stage.key=value", hel
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships.")]
 Ins = Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
+Until = Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read at most this many problems.")]
 
@@ -103,30 +106,44 @@ def generate(
     output: Out = None,
     sets: Sets = [],  # noqa: B006 (Typer wants a list)
     limit: Limit = None,
-    until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
+    until: Until = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what the run has.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask only failed requests again.")] = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only part I of N, I from 0; then merge.")] = None,
 ) -> None:
     """The main job: run a recipe from seeds to training files. The same command again goes on."""
     from mathsynth import pipeline
+    from mathsynth.parts import parse_part
 
     found = _recipe(recipe, sets, limit)
-    run = output or Path("runs") / found.name
-    options = _options(fresh=fresh, until=until, retry_failed=retry_failed)
-    try:
-        pipeline.generate(found, run, options)
-    finally:
-        options.display.end()
+    part = parse_part(shard) if shard else None
+    with _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part) as options:
+        page = pipeline.generate(found, output or Path("runs") / found.name, options)
+    _print_tables(page.parent)
+
+
+@app.command()
+def merge(
+    run: RunArg,
+    recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Where it is now, if it was moved.")] = None,
+    sets: Sets = [],  # noqa: B006
+    until: Until = None,
+) -> None:
+    """Put the shards of a run together, checked for gaps and overlaps, and run the steps that need all rows."""
+    from mathsynth.commands import merge as merging
+
+    with _options(until=until) as options:
+        merging.merge(merging.recipe_of(run, recipe, sets), run, options)
     _print_tables(run)
 
 
 @app.command()
 def plan(recipe: RecipeArg, output: Out = None, sets: Sets = [], limit: Limit = None) -> None:  # noqa: B006
     """Before spending: the calls and tokens that each step of a recipe will take."""
-    from mathsynth.commands.plan import plan_table
+    from mathsynth.commands.plan import shown_plan
 
     found = _recipe(recipe, sets, limit)
-    _print(plan_table(found, output or Path("runs") / found.name))
+    _print(shown_plan(found, output or Path("runs") / found.name))
 
 
 @app.command()
@@ -138,10 +155,10 @@ def preview(
     """Try a recipe on a few seeds: the exact prompts, the replies, the verdicts. Keeps nothing."""
     from mathsynth.commands.preview import preview as run_preview
 
-    options = _options()
-    for text in run_preview(_recipe(recipe, sets, problems), options):
-        options.display.end()
-        typer.echo(text)
+    with _options() as options:
+        for text in run_preview(_recipe(recipe, sets, problems), options):
+            options.display.end()
+            typer.echo(text)
 
 
 # An answer may begin with a minus sign, so what is no option of `check` is an answer.
@@ -332,11 +349,8 @@ def _stage_command(name: str) -> Any:
 
         if not inputs and not (name == "input" and recipe):
             raise UsageError(f"{name}: expected at least one IN")
-        options = _options(fresh=fresh)
-        try:
+        with _options(fresh=fresh) as options:
             run_stage_command(name, inputs, output, recipe, sets, options)
-        finally:
-            options.display.end()
 
     return command
 
@@ -347,8 +361,9 @@ def _recipe(given: str, sets: list[str], limit: int | None = None) -> Recipe:
     return read_recipe(find_recipe(given), [*sets, *([f"input.limit={limit}"] if limit else [])])
 
 
-def _options(**chosen: Any) -> Options:
-    """Options with the bar and messages on stderr, and what signals do."""
+@contextmanager
+def _options(**chosen: Any) -> Iterator[Options]:
+    """Options with the bar and messages on stderr, and what signals do. In the end the bar makes way."""
     from mathsynth.commands.display import Bar
     from mathsynth.commands.signals import obey_signals
     from mathsynth.context import Stop
@@ -361,7 +376,11 @@ def _options(**chosen: Any) -> Options:
         say(text)
 
     obey_signals(stop)
-    return Options(display=bar, stop=stop, say=message, command=shlex.join(["mathsynth", *sys.argv[1:]]), **chosen)
+    command = shlex.join(["mathsynth", *sys.argv[1:]])
+    try:
+        yield Options(display=bar, stop=stop, say=message, command=command, **chosen)
+    finally:
+        bar.end()
 
 
 def _print_tables(run: Path) -> None:

@@ -19,12 +19,13 @@ LAYERS = [
     {"pipeline"},
     {"executors"},
     {"recipe"},
+    {"strategy"},
     {"stages"},
     {"card", "training", "spool"},
     {"methods"},
     {"procedural"},
     {"context"},
-    {"calls", "allocation", "prompts", "questions", "readers"},
+    {"calls", "grading", "allocation", "prompts", "questions", "readers"},
     {"yamlfile", "live"},
     {"settings", "progress", "gate"},
     {"backends"},
@@ -34,7 +35,8 @@ LAYERS = [
     {"sandbox"},
     {"verifier"},
     {"report"},
-    {"journal"},
+    {"journal", "lock"},
+    {"parts"},
     {"resources", "shards", "similarity"},
     {"records"},
     {"errors"},
@@ -159,6 +161,7 @@ COMMANDS += [
     "recipe",
     "recipe check",
     "doctor",
+    "merge",
 ]
 
 

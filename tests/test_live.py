@@ -26,7 +26,7 @@ from mathsynth.context import Stop
 from mathsynth.errors import BackendError
 from mathsynth.journal import Journal
 from mathsynth.live import CONTROL, STATUS, Control, Live, Status, read, write
-from mathsynth.pipeline import hold
+from mathsynth.lock import hold
 from mathsynth.progress import Meter, Silent
 from runs import Done, finish, generate_here, rows, start, step, write_recipe
 

@@ -78,7 +78,8 @@ def _conversations(asked: list[Asked], graded: list[Solution]) -> Iterator[str]:
         yield f"── reply {number} ({reply.finish_reason}, {reply.usage.completion_tokens} tokens)\n{reply.text}"
         # A retelling may hold its whole source: the longest question in the conversation is the one that was asked.
         rows = [row for row in graded if row.seed == request.sample and row.question in conversation]
-        rows = [row for row in rows if row.response == reply.text]
+        # Thinking may have been cut from the text, or put before it.
+        rows = [row for row in rows if reply.text.endswith(row.response) or row.response.endswith(reply.text)]
         for row in sorted(rows, key=lambda row: -len(row.question))[:1]:
             yield f"── verdict {number}: {_verdict(row)}"
 
