@@ -30,7 +30,10 @@ PRELOAD = (
     "math cmath fractions decimal statistics itertools functools operator collections heapq bisect string re random "
     "datetime calendar time json copy typing dataclasses enum numbers textwrap pprint io threading asyncio numpy sympy"
 )
-EVERYTHING = "array queue types abc contextlib unicodedata struct secrets hashlib zoneinfo tempfile csv timeit warnings"
+EVERYTHING = (
+    "array queue types abc contextlib unicodedata struct secrets hashlib zoneinfo tempfile csv timeit warnings mmap "
+    "concurrent.futures.thread multiprocessing.dummy logging inspect traceback ctypes fcntl select socket subprocess"
+)
 
 
 def main() -> None:
@@ -57,6 +60,7 @@ def main() -> None:
         "seccomp": filtered,
     }
     ready |= {"loaded": [name for name in loaded if name in ("numpy", "sympy")]}
+    sys.stdout.flush()  # what a module printed while it was imported is no program's
     gc.collect()
     gc.freeze()
     size = _address_space()
@@ -168,7 +172,9 @@ def _warm_sympy(everything: bool) -> None:
             confine.preload(
                 info.name
                 for info in pkgutil.walk_packages(path, f"{package}.", onerror=lambda name: None)
-                if not any(part in info.name for part in (".tests", ".benchmarks", "testing", "plotting", "__main__"))
+                if not any(
+                    part in info.name for part in (".tests", ".benchmarks", ".this", "testing", "plotting", "__main__")
+                )
             )
     clear_cache()
 
