@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable
 
-from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, texts
+from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request, texts
 from mathsynth.budget import Purse
 from mathsynth.errors import BackendError, Stopped
 from mathsynth.journal import Journal
@@ -36,7 +36,7 @@ class Caller:
     def __init__(
         self,
         config: ModelConfig,
-        connect: Callable[[ModelConfig], Backend],
+        connect: Callable[[ModelConfig, Home], Backend],
         journal: Journal,
         meter: Meter,
         stopping: Callable[[], bool],
@@ -47,6 +47,7 @@ class Caller:
         self.config, self.use = config, ModelUse(model=config.model)
         self._connect, self._journal, self._meter, self._stopping = connect, journal, meter, stopping
         self._redact, self._purse = redact, purse or Purse()
+        self._home = Home(journal, self._wait_for)
         self._backend: Backend | None = None
         self.gate = Gate(config.max_in_flight, config.requests_per_minute, config.tokens_per_minute)
         self._looking: asyncio.Task[None] | None = None
@@ -94,9 +95,14 @@ class Caller:
         """One reply, with as many tries as the config allows."""
         pauses = charged = 0
         waiting_since: float | None = None
-        prompt_tokens = len(texts(request.messages)) / CHARS_PER_TOKEN
+        prompt_tokens, max_tokens = len(texts(request.messages)) / CHARS_PER_TOKEN, request.sampling.max_tokens
+
+        def room() -> bool:
+            # Where replies come all at once, a budget would be overrun before the first tells what one costs.
+            return not self.config.patient or self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
+
         while True:
-            ticket = await self.gate.enter(prompt_tokens, request.sampling.max_tokens, self._stopping)
+            ticket = await self.gate.enter(prompt_tokens, max_tokens, self._stopping, room)
             sent = time.monotonic()
             waiting_since = waiting_since or sent
             try:
@@ -147,11 +153,15 @@ class Caller:
         self._purse.under_way += 1
         try:
             if self._backend is None:
-                self._backend = self._connect(self.config)
-            reply = await asyncio.wait_for(self._backend.complete(request), self.config.timeout_s)
+                self._backend = self._connect(self.config, self._home)
+            timeout = None if self.config.patient else self.config.timeout_s
+            reply = await asyncio.wait_for(self._backend.complete(request), timeout)
         except TimeoutError:
             self.gate.troubled()
             raise BackendError(f"no reply within timeout_s={self.config.timeout_s:g}", retryable=True) from None
+        except Stopped as error:
+            error.args = (self._redact(str(error)),)
+            raise
         except BackendError as error:
             self._purse.lose(self.config.model, *error.tokens)
             if error.limited:
@@ -199,6 +209,9 @@ class Caller:
             await asyncio.sleep(min(left, 0.5) if left > 0 else 0.2)
         return held
 
+    def _wait_for(self, what: str) -> None:
+        self._meter.waiting = self._redact(what)
+
     def _count(self, reply: Reply) -> None:
         self._purse.pay(self.config.model, reply.usage.prompt_tokens, reply.usage.completion_tokens)
         self._last_answer = time.monotonic()
@@ -215,7 +228,7 @@ class Caller:
     async def probe(self) -> str:
         """What answers at this model's address, in one line."""
         if self._backend is None:
-            self._backend = self._connect(self.config)
+            self._backend = self._connect(self.config, self._home)
         return await self._backend.probe()
 
     async def aclose(self) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request, Sampling
+from mathsynth.backends.base import Backend, Home, Message, ModelConfig, Reply, Request, Sampling
 from mathsynth.budget import Purse
 from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
@@ -25,7 +25,7 @@ from mathsynth.journal import Journal
 from mathsynth.live import Control
 from mathsynth.parts import PlaceWriter
 from mathsynth.progress import Display, Meter, Silent
-from mathsynth.prompts import Prompt
+from mathsynth.prompts import Prompt, asks_for
 from mathsynth.records import Dropped, Failed, Outcoming, Record, content_id
 from mathsynth.shards import atomic
 from mathsynth.verifier import Policy
@@ -74,7 +74,7 @@ class Context:
         base: Path = Path(),
         seed: int = 0,
         models: Mapping[str, ModelConfig] | None = None,
-        connect: Callable[[ModelConfig], Backend] | None = None,
+        connect: Callable[[ModelConfig, Home], Backend] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
         policy: Policy | None = None,
         info: RunInfo | None = None,
@@ -111,9 +111,10 @@ class Context:
         """A generator that depends on the recipe's seed, the stage and `parts`, and on nothing else."""
         return random.Random(content_id(str(self.seed), self.stage, *parts))
 
-    def prompt(self, name: str) -> Prompt:
-        """A prompt that the stage's config declared in `prompt_names()`."""
-        return self._prompts[name]
+    def chat(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
+        """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
+        config = self.model(model)
+        return self._prompts[prompt].messages(config.shots, **values, answer_format=asks_for(config.answer_format))
 
     def model(self, name: str) -> ModelConfig:
         """A model that the stage's config declared in `model_names()`."""
@@ -130,11 +131,10 @@ class Context:
         config = self.model(model)
         if config.system is not None and not any(m["role"] == "system" for m in messages):
             messages = ({"role": "system", "content": config.system}, *messages)
-        drawn = {name: getattr(config, name) for name in Sampling.model_fields} | dict(sampling or {})
         return Request(
             model=config.model,
             messages=messages,
-            sampling=Sampling(**drawn),
+            sampling=config.draw(sample, sampling or {}),
             sample=sample,
             seed=(self.seed * 1_000_003 + sample) % 2**31,
         )
@@ -232,6 +232,8 @@ class Context:
                 await asyncio.wait_for(wake.wait(), TICK_S)
 
         stopped_at: float | None = None
+        # Batches go on without us, and the same command picks them up.
+        patience = 0.0 if self._models and all(model.patient for model in self._models.values()) else DRAIN_S
         try:
             while True:
                 fill()
@@ -247,7 +249,7 @@ class Context:
                 if self._stop:
                     stopped_at = stopped_at or self._loop.time()
                     # A spent budget is no hurry: what is under way will have to be paid, so it is waited for.
-                    late = self._loop.time() - stopped_at > DRAIN_S and not self._purse.reason
+                    late = self._loop.time() - stopped_at > patience and not self._purse.reason
                     if not open_tasks or late:
                         raise Stopped(self._stop.reason)
                 if not open_tasks and not self._paused:

@@ -20,7 +20,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +30,7 @@ from mathsynth.settings import keys_of
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
+    from mathsynth.methods import Kind
 
 Row = TypeVar("Row", Problem, Solution)
 
@@ -62,6 +63,18 @@ class StageConfig(BaseModel):
     def rows_per_row(self) -> tuple[int, int]:
         """Rows that one row becomes, (least, most)."""
         return 0, 1
+
+    def makes(self) -> frozenset[Kind]:
+        """The kinds of problems that the stage makes from others."""
+        return frozenset()
+
+    def making(self, kind: Kind) -> Self:
+        """The same, making only problems of this kind, which is one of `makes()`."""
+        return self
+
+    def spending(self, calls: int) -> Self:
+        """The same, asking each problem so often, if it is a stage that solves."""
+        return self
 
     def needs_all(self) -> str:
         """Why this config needs every row at once, though the stage's SCOPE is `shard`; empty if it doesn't."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -28,13 +28,15 @@ from mathsynth.stages import StageConfig, only
 from mathsynth.verifier import CUT
 from mathsynth.verifier.vote import Vote, samples_missing, vote
 
-VERSION = 2
+VERSION = 3
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Solution
 
 OPEN_PER_SLOT = 16
 """Unfinished or not yet written problems per request slot: bounds memory when one early problem takes long."""
+CARRIED = ["question", "answer", "answer_source", "source", "license", "level", "topics", "method", "parents", "meta"]
+"""What a solution takes over from its problem."""
 
 WriteLine = Callable[[bytes], None]
 
@@ -56,7 +58,7 @@ class Config(StageConfig):
     model: str = "teacher"
     """The entry of `models:` that solves."""
     prompt: str = "solve"
-    """The prompt; it is given `question`."""
+    """The prompt; it is given `question` and `answer_format`."""
     policy: Literal["fixed", "uniform", "prop2diff", "adaptive"] = "uniform"
     """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty;
     `adaptive`: the same without a pilot, and under a token budget each sample goes where it gains most."""
@@ -88,6 +90,10 @@ class Config(StageConfig):
         """The prompts whose content is part of the hash."""
         return (self.prompt,)
 
+    def prompt_values(self) -> frozenset[str]:
+        """The problem, and how the model's config wants the answer."""
+        return frozenset({"question", "answer_format"})
+
     def model_names(self) -> tuple[str, ...]:
         """The models that are asked."""
         return (self.model,)
@@ -103,6 +109,11 @@ class Config(StageConfig):
     def rows_per_row(self) -> tuple[int, int]:
         """At most k solutions."""
         return 0, self.k
+
+    def spending(self, calls: int) -> Self:
+        """Up to so many correct ones in so many samples."""
+        vote = self.vote.model_copy(update={"samples": max(2, calls)})
+        return self.model_copy(update={"k": calls, "max_trials": calls, "vote": vote})
 
     def grades(self) -> bool:
         """Yes."""
@@ -213,16 +224,12 @@ async def _ask(problem: Problem, sample: int, config: Config, ctx: Context) -> S
         if error.fatal:
             raise
         return Sample(None, error=str(error))
-    return Sample(
-        await _grade(problem, reply, ctx),
-        reply.finish_reason,
-        reply.usage.prompt_tokens,
-        reply.usage.completion_tokens,
-    )
+    verdict = await _grade(problem, reply, ctx)
+    return Sample(verdict, reply.finish_reason, reply.usage.prompt_tokens, reply.usage.completion_tokens)
 
 
 def _request(problem: Problem, sample: int, config: Config, ctx: Context) -> Request:
-    messages = ctx.prompt(config.prompt).messages(question=problem.question)
+    messages = ctx.chat(config.model, config.prompt, question=problem.question)
     return ctx.request(config.model, messages, sample=sample, sampling=config.sampling)
 
 
@@ -374,13 +381,13 @@ def _solution(
 ) -> Solution:
     request = _request(problem, number, config, ctx)
     reply = ctx.stored(request)
+    response, reasoning = reply.read(ctx.model(config.model).thinking)
     assert sample.verdict is not None
     return Solution(
+        **{name: getattr(problem, name) for name in CARRIED},
         problem_id=problem.id,
-        question=problem.question,
-        answer=problem.answer,
-        answer_source=problem.answer_source,
-        response=reply.text,
+        response=response,
+        reasoning=reasoning,
         extracted=sample.verdict.extracted,
         verdict=sample.verdict,
         model=request.model,
@@ -388,12 +395,5 @@ def _solution(
         seed=number,
         usage=reply.usage,
         finish_reason=reply.finish_reason,
-        source=problem.source,
-        license=problem.license,
-        level=problem.level,
-        topics=problem.topics,
-        method=problem.method,
-        parents=problem.parents,
         difficulty=difficulty,
-        meta=problem.meta,
     )

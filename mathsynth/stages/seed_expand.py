@@ -7,13 +7,13 @@ them, so errors don't pile up (LLM2LLM, methods.md 10b).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, SerializeAsAny, field_validator
 
 from mathsynth.context import Context
 from mathsynth.errors import UsageError
-from mathsynth.methods import MethodConfig, load_method, method_names
+from mathsynth.methods import Kind, MethodConfig, load_method, method_names
 from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.settings import ConfigError, Place, keys_of, validate
 from mathsynth.stages import StageConfig, only
@@ -68,6 +68,15 @@ class Config(StageConfig):
         """Those of all methods."""
         most = sum(method.calls() for method in self.methods.values())
         return most, most
+
+    def makes(self) -> frozenset[Kind]:
+        """What its methods make."""
+        return frozenset(method.kind() for method in self.methods.values())
+
+    def making(self, kind: Kind) -> Self:
+        """With the methods of this kind."""
+        kept = {name: method for name, method in self.methods.items() if method.kind() == kind}
+        return self.model_copy(update={"methods": kept})
 
     def rows_per_row(self) -> tuple[int, int]:
         """The seed and what the methods make at most."""
