@@ -233,6 +233,26 @@ def doctor(
     raise typer.Exit(0 if healthy else 1)
 
 
+@app.command("exec")
+def execute(
+    file: Annotated[str, typer.Argument(metavar="FILE.py", help="A program, or - (stdin).")],
+    cpu_s: Annotated[float, typer.Option("--cpu", min=1, max=3600, metavar="S", help="Processor seconds.")] = 5,
+    wall_s: Annotated[float, typer.Option("--wall", min=1, max=7200, metavar="S", help="Seconds by the clock.")] = 15,
+    memory_mb: Annotated[int, typer.Option("--memory", min=16, metavar="MB", help="MiB beyond Python's own.")] = 512,
+    command: Annotated[str | None, typer.Option(help="A wrapper of yours that isolates.")] = None,
+    unsafe: Annotated[bool, typer.Option("--unsafe-exec", help="Run it even where nothing isolates it.")] = False,
+) -> None:
+    """Run one program in the sandbox; the result as JSON. Exit 0 only if its status is ok."""
+    import json
+
+    from mathsynth.commands import execute as executing
+
+    limits = {"cpu_s": cpu_s, "wall_s": wall_s, "memory_mb": memory_mb}
+    result = executing.execute(file, **limits, command=command, unsafe=unsafe)
+    typer.echo(json.dumps(result, ensure_ascii=False))
+    raise typer.Exit(0 if result["status"] == "ok" else 1)
+
+
 @app.command()
 def status(run: RunArg, as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False) -> None:
     """What a run is doing, seen from any shell; of one that ended, what is done and what comes next."""

@@ -1,4 +1,4 @@
-"""Programs in a model's text: where they stand, what they print, and what of it a model or a verifier is shown. PURE."""
+"""Programs in a model's text: where they stand, what they print, what of it a model or a verifier is shown. PURE."""
 
 from __future__ import annotations
 

@@ -24,9 +24,11 @@ from mathsynth.grading import Grader
 from mathsynth.journal import Journal
 from mathsynth.live import Control
 from mathsynth.parts import PlaceWriter
+from mathsynth.programs import Programs
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt, asks_for
 from mathsynth.records import Dropped, Failed, Outcoming, Record, content_id
+from mathsynth.sandbox.pool import Sandbox
 from mathsynth.shards import atomic
 from mathsynth.verifier import Policy
 
@@ -85,6 +87,7 @@ class Context:
         watch: Callable[[str, Request, Reply], None] | None = None,
         redact: Callable[[Any], Any] | None = None,
         purse: Purse | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
 
@@ -102,6 +105,7 @@ class Context:
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
+        self.programs = Programs(sandbox, lambda: self.journal)
         self.places: PlaceWriter | None = None
         """Where the lines of a run's part are counted."""
 
@@ -150,12 +154,9 @@ class Context:
         """Sampling as rows may show it: without what came from the environment, which may be secret."""
         return cast("dict[str, Any]", self._redact(sampling.model_dump(mode="json")))
 
-    def stored(self, request: Request) -> Reply:
-        """A reply that was completed before. KeyError if it was not."""
-        reply = self.journal.get(request.key())
-        if reply is None:
-            raise KeyError(request.key())
-        return Reply.model_validate(reply)
+    def again(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What work comes to whose calls and programs are all in the journal."""
+        return self._loop.run_until_complete(work)
 
     @property
     def stopping(self) -> str:

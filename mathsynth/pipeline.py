@@ -29,6 +29,8 @@ from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record
 from mathsynth.report.numbers import gather
 from mathsynth.report.page import page
+from mathsynth.safety import sandbox_of
+from mathsynth.sandbox.pool import Sandbox
 from mathsynth.settings import unknown
 from mathsynth.shards import (
     MANIFEST,
@@ -91,11 +93,11 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         write_steps(run, steps if part is not None else recipe.steps)
         if part is not None:
             write_part(run, part, recipe.path, recipe.sets)
-        done = all((run / step.directory / MANIFEST).exists() for step in steps)
         purse = _purse(recipe)
-        with opened(purse, run / REPLIES):
-            manifest = _run_steps(_Run(recipe, options, live, purse), run, steps, before)
-        if done:
+        waiting = [step for step in steps if not (run / step.directory / MANIFEST).exists()]
+        with sandbox_of(recipe, waiting, run, options.say) as sandbox, opened(purse, run / REPLIES):
+            manifest = _run_steps(_Run(recipe, options, live, purse, sandbox), run, steps, before)
+        if not waiting:
             options.say("every step was done before; nothing was asked")
         report = write_report(run)
         if part is not None:
@@ -113,6 +115,7 @@ class _Run:
     options: Options
     live: Live
     purse: Purse
+    sandbox: Sandbox | None
 
 
 Rows = tuple[Path, Manifest]
@@ -161,9 +164,11 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
         (directory / MANIFEST).unlink(missing_ok=True)
         purse, meter = _purse(recipe), Meter(step.name)
         with _live(recipe, directory, options) as live:
-            ctx = _context(_Run(recipe, options, live, purse), step, directory, directory / REPLIES, meter)
-            with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, meter):
-                return local.run_step(shown(recipe, step), records, directory, ctx, None)
+            with sandbox_of(recipe, [step], directory, options.say) as sandbox:
+                run = _Run(recipe, options, live, purse, sandbox)
+                ctx = _context(run, step, directory, directory / REPLIES, meter)
+                with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, meter):
+                    return local.run_step(shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -272,6 +277,7 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
         watch=options.watch,
         redact=recipe.document.redact,
         purse=run.purse,
+        sandbox=run.sandbox,
     )
 
 

@@ -1,4 +1,4 @@
-"""Graded samples of one problem, and what they say together: outcome, vote, difficulty, the line of the ledger. PURE."""
+"""Graded samples of one problem, and what they say together: outcome, vote, difficulty, line of the ledger. PURE."""
 
 from __future__ import annotations
 

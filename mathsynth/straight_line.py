@@ -35,7 +35,7 @@ def statements(program: str) -> tuple[str, ...]:
 
 def variables(output: str) -> dict[str, str]:
     """What STATE printed: name -> the text of its value."""
-    return dict(line.split("\t", 1) for line in output.splitlines() if "\t" in line)  # type: ignore[misc]
+    return dict(line.split("\t", 1) for line in output.splitlines() if "\t" in line)
 
 
 def state(known: Mapping[str, str]) -> tuple[str, ...]:

@@ -18,16 +18,18 @@ LAYERS = [
     {"cli_groups"},
     {"commands"},
     {"pipeline"},
-    {"changes"},
+    {"changes", "safety"},
     {"executors"},
     {"recipe"},
     {"strategy"},
+    {"steps"},
     {"stages"},
-    {"card", "training", "spool"},
+    {"card", "training", "spool", "samples"},
     {"methods"},
+    {"formats"},
     {"procedural"},
     {"context"},
-    {"calls", "grading", "allocation", "prompts", "questions", "readers"},
+    {"programs", "calls", "grading", "allocation", "prompts", "questions", "readers"},
     {"yamlfile", "live"},
     {"settings", "progress", "gate"},
     {"backends"},
@@ -39,12 +41,12 @@ LAYERS = [
     {"report"},
     {"journal", "lock"},
     {"parts"},
-    {"resources", "shards", "similarity"},
+    {"resources", "shards", "similarity", "code_blocks", "straight_line"},
     {"records"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-ONE_FILE_EACH = {"stages", "methods", "executors", "backends", "commands"}
+ONE_FILE_EACH = {"stages", "methods", "formats", "executors", "backends", "commands"}
 SHARED = {"backends": {"base"}, "stages": {"input"}, "commands": {"grading", "display"}}
 HEAVY = {"sympy", "openai", "vllm", "ray", "torch", "datasets", "numpy", "pyarrow", "xllamacpp", "pandas"}
 MAX_LINES = 400

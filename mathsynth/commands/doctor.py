@@ -17,8 +17,10 @@ from mathsynth.context import Context
 from mathsynth.errors import MathsynthError
 from mathsynth.models import list_models
 from mathsynth.recipe import Recipe
+from mathsynth.sandbox.pool import Sandbox
+from mathsynth.sandbox.results import Config
 
-EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets"}
+EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "programs": "sympy"}
 
 Finding = tuple[str, bool, str]
 
@@ -28,6 +30,7 @@ def machine() -> Iterator[Finding]:
     yield "mathsynth", True, f"{mathsynth.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores"
     verdict = check_one(r"\sqrt{8}", r"2\sqrt2")
     yield "verifier", verdict.outcome == "correct", f"sqrt(8) = 2 sqrt(2): {verdict.outcome} ({verdict.rule})"
+    yield "sandbox", *_sandbox()
     for extra, package in EXTRAS.items():
         there = importlib.util.find_spec(package) is not None
         text = _version(package) if there else f"not installed (pip install 'mathsynth[{extra}]')"
@@ -35,6 +38,16 @@ def machine() -> Iterator[Finding]:
     for weights in list_models():
         text = str(weights.path) if weights.pulled else f"not here (mathsynth models pull {weights.name})"
         yield f"weights {weights.name}", True, text
+
+
+def _sandbox() -> tuple[bool, str]:
+    """Whether programs of a model may be run here, and what holds them."""
+    try:
+        with Sandbox(Config(workers=1)) as sandbox:
+            with_what = ", ".join(f"{name} {version}" for name, version in sorted(sandbox.libraries.items()))
+            return True, f"{sandbox.tier}; programs have {with_what}"
+    except MathsynthError as error:
+        return False, str(error)
 
 
 def examine(recipe: Recipe) -> Iterator[Finding]:

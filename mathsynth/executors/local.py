@@ -89,7 +89,7 @@ def run_step(
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         host=platform.node(),
-        versions={"mathsynth": mathsynth.__version__, "python": platform.python_version()},
+        versions={"mathsynth": mathsynth.__version__, "python": platform.python_version(), **ctx.programs.told},
     )
     write_json(directory / MANIFEST, manifest)
     (directory / USE).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 A format module has
 * a docstring, whose first line is its help;
-* `PROMPTS`, the names of its own prompts, the one that a recipe may replace first, and `RUNS`, whether it runs programs;
+* `PROMPTS`, the names of its prompts, first the one that a recipe may replace; `RUNS`, whether it runs programs;
 * `async def attempt(problem, sample, ask, ctx)`: everything that one sample asks and runs. All of it is in the journal
   once it is done, so the same call again gives the same attempt and costs nothing: an interrupted one goes on at its
   next turn, and a kept one is read back when its row is written;
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mathsynth.backends.base import Reply, Request
 from mathsynth.errors import UsageError
 from mathsynth.records import Outcome, Problem, Solution, Turn, Usage, Verdict
-from mathsynth.sandbox import Result
+from mathsynth.sandbox.results import Result
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
@@ -128,5 +128,5 @@ def why_not(result: Result) -> Verdict | None:
     if result.status == "ok":
         return None if result.answer.strip() else fault("wrong", "no_output", "the program prints nothing")
     said = (result.stderr.strip().splitlines() or [""])[-1][:200]
-    outcome = "undecided" if result.status in NOT_CHECKED else "wrong"
+    outcome: Outcome = "undecided" if result.status in NOT_CHECKED else "wrong"
     return fault(outcome, f"program_{result.status}", said or f"the program ended with {result.status}")

@@ -20,7 +20,6 @@ RUNS = True
 NO_PROGRAM = fault("wrong", "no_program", "no whole fenced Python program")
 
 
-
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
     """One reply, and what its program prints."""
     messages = ctx.chat(ask.model, ask.prompt, question=problem.question)
@@ -33,7 +32,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
     code = program_of(reply.read("cut")[0])
     if code is None:
         return replace(attempt, fault=NO_PROGRAM)
-    result = await ctx.execute((code,))
+    result = await ctx.programs.run((code,))
     return replace(
         attempt,
         final=printed(result.answer),
@@ -61,7 +60,7 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
         code = program_of(row.response)
         if code is None:
             return NO_PROGRAM
-        result = await ctx.execute((code,))
+        result = await ctx.programs.run((code,))
         if (found := why_not(result)) is not None:
             return found
         if printed(result.answer) != answer:

@@ -15,7 +15,7 @@ from mathsynth.code_blocks import answers_in, first_block, shortened
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, ToolRules, fault
 from mathsynth.records import Problem, Solution, Turn, Verdict
-from mathsynth.sandbox import Result
+from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
 
 PROMPTS = ("solve-tool",)
@@ -90,7 +90,8 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
             if block is None or await session.execute(block.code) != stored:
                 return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
         output = session.printed
-    verdict = await ctx.grader.check(row.answer or "", response=said[-1] if said else "", finish_reason=row.finish_reason)
+    final = said[-1] if said else ""
+    verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
     return await _supported(verdict, output, ctx)
 
 
@@ -113,21 +114,27 @@ class Session:
             return fault("wrong", "too_many_blocks", f"more than {self._rules.max_blocks} blocks of code")
         if code == self._failed:
             return fault("wrong", "same_code_again", "a block that failed was repeated without a change")
-        await self.execute(code)
+        if await self.execute(code) is None:
+            return fault("undecided", "program_infra_error", "the sandbox failed, not the program")
         return None
 
-    async def execute(self, code: str) -> str:
-        """The output of a block as the model is shown it. Blocks that failed leave no state behind."""
+    async def execute(self, code: str) -> str | None:
+        """The output of a block as the model is shown it, None if it could not be run.
+
+        Blocks that failed leave no state behind.
+        """
         self.blocks += 1
-        result = await self._ctx.execute((*self._good, code))
+        result = await self._ctx.programs.run((*self._good, code), notebook=True)
         last, self.tier = result.blocks[-1], result.tier
+        if result.status == "infra_error":
+            return None
         if result.status == "ok":
             self._good.append(code)
-            self._failed, self.printed = "", last.stdout
-            self.output = shortened(last.stdout.strip(), self._rules.output_chars) or "(no output)"
+            self._failed, self.printed = "", last
+            self.output = shortened(last.strip(), self._rules.output_chars) or "(no output)"
         else:
             self._failed = code
-            self.output = shortened(_complaint(result, last.stdout), self._rules.output_chars)
+            self.output = shortened(_complaint(result, last), self._rules.output_chars)
         return self.output
 
 

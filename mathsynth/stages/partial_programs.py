@@ -9,20 +9,7 @@ prefixes, `coincidence.json` the counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any
-
-from pydantic import Field
-
-from mathsynth.backends.base import Reply
-from mathsynth.code_blocks import printed, program_of
-from mathsynth.context import Context
-from mathsynth.records import Outcoming, Record, Solution, Verdict
-from mathsynth.shards import to_json_line, write_json
-from mathsynth.stages import StageConfig, only
-from mathsynth.straight_line import STATE, furthest, joined, state, statements, variables, without_beginnings
+from mathsynth.records import Solution
 
 VERSION = 1
 SCOPE = "all"

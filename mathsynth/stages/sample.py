@@ -17,16 +17,17 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
-from mathsynth.allocation import Allocator, Outcome, Trials, rows_wanted
-from mathsynth.backends.base import Reply, Request, Sampling
+from mathsynth.allocation import Allocator, Trials, rows_wanted
+from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
-from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution, Verdict
+from mathsynth.formats import Ask, ToolRules, load_format
+from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
+from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, outcome_of
 from mathsynth.settings import validate
 from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import StageConfig, only
-from mathsynth.verifier import CUT
-from mathsynth.verifier.vote import Vote, samples_missing, vote
+from mathsynth.verifier.vote import Vote, samples_missing
 
 VERSION = 3
 SCOPE = "shard"
@@ -62,7 +63,7 @@ class Config(StageConfig):
     `dialogue`: a tutor, who may calculate, with a student; `adapt`: `cot` for problems of a measured pass rate of at
     least `text_from`, else `tool` (the step `measure` measures)."""
     prompt: str = ""
-    """The prompt; it is given `question` and `answer_format`. By default that of the format: `solve`, `solve-program`, `solve-tool`, …"""
+    """The prompt; it is given `question` and `answer_format`. By default the format's own (`solve`, …)."""
     text_from: float = Field(default=0.5, ge=0, le=1)
     """The pass rate from which `adapt` asks for text."""
     tool: ToolRules = ToolRules()
@@ -324,7 +325,8 @@ def _unconfirmed(
     problem: Problem, counted: dict[int, Sample], corrects: int, needed: int, ctx: Context
 ) -> tuple[str, str]:
     """Why the samples of a rewritten problem do not confirm the answer that it should have, or ("", "")."""
-    rivals = elect([sample for sample in counted.values() if outcome_of(sample) != "correct"], ctx.grader.same).clusters
+    wrong = [sample for sample in counted.values() if outcome_of(sample) != "correct"]
+    rivals = elect(wrong, ctx.grader.same).clusters
     rival = rivals[0].votes if rivals else 0
     if corrects >= needed and corrects > rival:
         return "", ""
