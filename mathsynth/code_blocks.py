@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import NamedTuple
 
@@ -48,6 +49,25 @@ def program_of(text: str) -> str | None:
     return "\n".join(programs) or None
 
 
+def without_code(text: str) -> str:
+    """The text without its fenced Python."""
+    kept = []
+    while (block := first_block(text)) is not None:
+        kept.append(block.before.strip())
+        text = text[block.end :]
+    return "\n\n".join(part for part in [*kept, text.strip()] if part)
+
+
+def calculates(code: str) -> bool:
+    """Whether a program does anything but print what is written in it. One that can't be parsed may."""
+    try:
+        nodes = list(ast.walk(ast.parse(code)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    calls = {getattr(node.func, "id", None) for node in nodes if isinstance(node, ast.Call)}
+    return bool(calls - {"print"}) or any(isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare) for node in nodes)
+
+
 def shortened(text: str, limit: int) -> str:
     """The text with its middle cut out where it has more characters than `limit` (ToRA: 200 at each end)."""
     if len(text) <= limit:
@@ -67,9 +87,10 @@ def printed(answer: str) -> str:
 
 def answers_in(output: str, limit: int = 20) -> list[str]:
     """What an output may be read to state, the last first: its lines, what stands behind = or :, its numbers."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     for line in reversed([line.strip() for line in output.splitlines() if line.strip()]):
-        found += [line, *(part.strip() for part in re.split(r"[=:]", line)[1:]), *reversed(_NUMBER.findall(line))]
+        stated = [line, *(part.strip() for part in re.split(r"[=:]", line)[1:]), *reversed(_NUMBER.findall(line))]
+        found |= dict.fromkeys(printed(text) for text in stated if text)
         if len(found) >= limit:
             break
-    return list(dict.fromkeys(printed(text) for text in found if text))[:limit]
+    return list(found)[:limit]

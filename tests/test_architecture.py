@@ -126,7 +126,8 @@ def test_files_are_small_and_say_what_they_are(path):
 
 def test_only_the_command_line_prints_and_exits():
     for path in FILES:
-        if path.name in ("cli.py", "cli_groups.py", "display.py", "__main__.py"):
+        # The runner is what programs of a model are run by, in a process of their own that is confined.
+        if path.name in ("cli.py", "cli_groups.py", "display.py", "__main__.py", "runner.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -3,12 +3,14 @@
 A format module has
 * a docstring, whose first line is its help;
 * `PROMPTS`, the names of its prompts, first the one that a recipe may replace; `RUNS`, whether it runs programs;
+  `NOT_JUNK`, the names of the junk rules that don't fit it;
 * `async def attempt(problem, sample, ask, ctx)`: everything that one sample asks and runs. All of it is in the journal
   once it is done, so the same call again gives the same attempt and costs nothing: an interrupted one goes on at its
   next turn, and a kept one is read back when its row is written;
 * `async def grade(attempt, reference, ctx)`: the verdict; without a reference, what it answers, undecided by the rule
   `no_reference`;
-* `async def regrade(row, replay, ctx)`: the verdict on a stored row; with `replay`, after running its programs again.
+* `async def regrade(row, replay, ctx)`: the verdict on a stored row; with `replay`, after running its programs again;
+* `def prose(row)`: what of a row is text, whose steps can be checked.
 """
 
 from __future__ import annotations
@@ -95,6 +97,7 @@ class Format(Protocol):
 
     PROMPTS: tuple[str, ...]
     RUNS: bool
+    NOT_JUNK: frozenset[str]
 
     async def attempt(self, problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
         """One sample. BackendError if the model can't be asked."""
@@ -104,6 +107,9 @@ class Format(Protocol):
 
     async def regrade(self, row: Solution, replay: bool, ctx: Context) -> Verdict:
         """The verdict on a stored row, which has a reference."""
+
+    def prose(self, row: Solution) -> str:
+        """Its text."""
 
 
 def format_names() -> list[str]:

@@ -8,6 +8,7 @@ from mathsynth.records import Problem, Solution, Verdict
 
 PROMPTS = ("solve",)
 RUNS = False
+NOT_JUNK: frozenset[str] = frozenset()
 
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
@@ -29,3 +30,8 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored text; there is nothing to replay."""
     return await ctx.grader.check(row.answer or "", response=row.response, finish_reason=row.finish_reason)
+
+
+def prose(row: Solution) -> str:
+    """All of it."""
+    return row.response

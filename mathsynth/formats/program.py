@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mathsynth.code_blocks import printed, program_of
+from mathsynth.code_blocks import calculates, printed, program_of, without_code
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, fault, why_not
 from mathsynth.records import Problem, Solution, Verdict
@@ -16,6 +16,8 @@ from mathsynth.verifier import CUT
 
 PROMPTS = ("solve-program",)
 RUNS = True
+NOT_JUNK = frozenset(("no_reasoning",))
+"""The program is the reasoning; one that calculates nothing is refused here."""
 
 NO_PROGRAM = fault("wrong", "no_program", "no whole fenced Python program")
 
@@ -32,6 +34,8 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
     code = program_of(reply.read("cut")[0])
     if code is None:
         return replace(attempt, fault=NO_PROGRAM)
+    if not calculates(code):
+        return replace(attempt, fault=fault("wrong", "no_calculation", "the program only prints what it was told"))
     result = await ctx.programs.run((code,))
     return replace(
         attempt,
@@ -66,3 +70,8 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
         if printed(result.answer) != answer:
             return fault("undecided", "replay", f"prints {printed(result.answer)!r} now, {answer!r} is stored")
     return await ctx.grader.check(reference, answer=answer)
+
+
+def prose(row: Solution) -> str:
+    """What stands around the program."""
+    return without_code(row.response)

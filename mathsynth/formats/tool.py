@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mathsynth.backends.base import Message, Reply, Request
-from mathsynth.code_blocks import answers_in, first_block, shortened
+from mathsynth.code_blocks import answers_in, first_block, shortened, without_code
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, ToolRules, fault
 from mathsynth.records import Problem, Solution, Turn, Verdict
@@ -20,6 +20,8 @@ from mathsynth.verifier import CUT
 
 PROMPTS = ("solve-tool",)
 RUNS = True
+NOT_JUNK = frozenset(("no_reasoning",))
+"""Its last turn says what the program found."""
 
 STOP = ("```output",)
 """Where a model begins to make up an output."""
@@ -167,6 +169,11 @@ async def _supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
         extracted=None,
         how=verdict.how,
     )
+
+
+def prose(row: Solution) -> str:
+    """What the model said around its code."""
+    return "\n\n".join(without_code(turn.content) for turn in row.turns if turn.role == "assistant")
 
 
 def as_text(turns: Sequence[Turn]) -> str:

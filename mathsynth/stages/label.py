@@ -44,6 +44,10 @@ class Config(StageConfig):
         """Both prompts."""
         return (self.text_prompt, self.program_prompt)
 
+    def prompt_values(self) -> frozenset[str]:
+        """The problem, and how the model's config wants the answer."""
+        return frozenset({"question", "answer_format"})
+
     def model_names(self) -> tuple[str, ...]:
         """The model that solves."""
         return (self.model,)

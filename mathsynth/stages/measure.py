@@ -52,6 +52,10 @@ class Config(StageConfig):
         """The prompt."""
         return (self.prompt,)
 
+    def prompt_values(self) -> frozenset[str]:
+        """The problem, and how the model's config wants the answer."""
+        return frozenset({"question", "answer_format"})
+
     def model_names(self) -> tuple[str, ...]:
         """The model that is measured."""
         return (self.model,)
