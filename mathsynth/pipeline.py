@@ -31,11 +31,13 @@ from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record
 from mathsynth.report.numbers import gather
 from mathsynth.report.page import page
+from mathsynth.servers import Fleet
 from mathsynth.settings import unknown
 from mathsynth.shards import (
     KEY,
     MANIFEST,
     REPLIES,
+    SERVERS,
     Manifest,
     atomic,
     check_seals,
@@ -82,8 +84,8 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         _write_key_texts(run, recipe.steps)
         done = all((run / step.directory / MANIFEST).exists() for step in steps)
         purse = _purse(recipe)
-        with opened(purse, run / REPLIES):
-            manifest = _run_steps(_Run(recipe, options, live, purse), run, steps)
+        with opened(purse, run / REPLIES), _fleet(recipe, run, options) as fleet:
+            manifest = _run_steps(_Run(recipe, options, live, purse, fleet), run, steps)
         if done:
             options.say("every step was done before; nothing was asked")
         report = write_report(run)
@@ -100,6 +102,7 @@ class _Run:
     options: Options
     live: Live
     purse: Purse
+    fleet: Fleet
 
 
 def _run_steps(run: _Run, directory: Path, steps: Sequence[Step]) -> Manifest | None:
@@ -137,8 +140,8 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             return manifest
         (directory / MANIFEST).unlink(missing_ok=True)
         purse, meter = _purse(recipe), Meter(step.name)
-        with _live(recipe, directory, options) as live:
-            ctx = _context(_Run(recipe, options, live, purse), step, directory, directory / REPLIES, meter)
+        with _live(recipe, directory, options) as live, _fleet(recipe, directory, options) as fleet:
+            ctx = _context(_Run(recipe, options, live, purse, fleet), step, directory, directory / REPLIES, meter)
             with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, meter):
                 return local.run_step(_shown(recipe, step), records, directory, ctx, None)
 
@@ -290,6 +293,10 @@ def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
     return Live(directory, options.display, options.command, in_flight)
 
 
+def _fleet(recipe: Recipe, directory: Path, options: Options) -> Fleet:
+    return Fleet(directory / SERVERS, options.say, recipe.document.redact)
+
+
 def _purse(recipe: Recipe) -> Purse:
     return Purse(recipe.head.budget, {model.model: model.price for model in recipe.models.values() if model.price})
 
@@ -334,6 +341,7 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
         watch=options.watch,
         redact=recipe.document.redact,
         purse=run.purse,
+        fleet=run.fleet,
     )
 
 

@@ -3,7 +3,7 @@
 What names a reply in the journals (the request hash, `REQUEST_VERSION` 1):
 
     in                                              out
-    model name                                      backend, base_url, API key
+    model name                                      backend, base_url, serve, API key
     every message, role and text                    max_in_flight, timeout_s, retries, give_up_after_s
     temperature, top_p, max_tokens, stop            requests_per_minute, tokens_per_minute, price
     extra_body, byte for byte                       n (choices a request), slots, threads, context
@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mathsynth.budget import Price
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
+from mathsynth.servers import Serve
 
 REQUEST_VERSION = 1
 
@@ -78,6 +79,10 @@ class ModelConfig(Sampling):
     """Seconds without any answer after which the run stops with exit 3 (tuning)."""
     price: Price | None = Field(default=None, exclude=True)
     """US dollars per million tokens, `{prompt: 0.15, completion: 0.6}`, for `budget.usd` (tuning)."""
+
+    def own_servers(self) -> Serve | None:
+        """How to start its servers, if they are ours."""
+        return None
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -15,12 +15,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, chat_body
 from mathsynth.errors import BackendError, UsageError
 from mathsynth.limits import InFlight
 from mathsynth.records import Usage
+from mathsynth.servers import Serve
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,6 +39,9 @@ class Config(ModelConfig):
 
     base_url: str | tuple[str, ...] = Field(default=OPENAI_URL, exclude=True)
     """Address up to and with `/v1`; a list is balanced (tuning)."""
+    serve: Serve | None = Field(default=None, exclude=True)
+    """Servers that the run starts and stops itself, in place of `base_url`: `{command: "vllm serve {model} --port
+    {port}", replicas: 2, gpus_each: 1}`; more in recipes/README.md (tuning)."""
     api_key_env: str = Field(default="OPENAI_API_KEY", exclude=True)
     """Environment variable that holds the key. Local servers need none (tuning)."""
     max_in_flight: InFlight = Field(default=InFlight(4, 32, 512), exclude=True)
@@ -64,6 +68,16 @@ class Config(ModelConfig):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
             raise ValueError("the name of an environment variable, never the key itself")
         return value
+
+    @model_validator(mode="after")
+    def _one_way_to_servers(self) -> Config:
+        if self.serve is not None and "base_url" in self.model_fields_set:
+            raise ValueError("serve starts servers at addresses of its own: leave base_url out")
+        return self
+
+    def own_servers(self) -> Serve | None:
+        """What `serve` says."""
+        return self.serve
 
 
 def connect(config: ModelConfig) -> Backend:

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mathsynth
@@ -17,6 +17,8 @@ from mathsynth.context import Context
 from mathsynth.errors import MathsynthError
 from mathsynth.models import list_models
 from mathsynth.recipe import Recipe
+from mathsynth.servers import Fleet
+from mathsynth.shards import SERVERS
 
 EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets"}
 
@@ -37,17 +39,24 @@ def machine() -> Iterator[Finding]:
         yield f"weights {weights.name}", True, text
 
 
-def examine(recipe: Recipe) -> Iterator[Finding]:
-    """Each model of a recipe: reachable, name right, context long enough, `n` supported."""
+def examine(recipe: Recipe, say: Callable[[str], None]) -> Iterator[Finding]:
+    """Each model of a recipe: reachable, name right, context long enough, `n` supported. Its own servers are started.
+
+    `say` is told what takes long.
+    """
     used = {name for step in recipe.steps for name in step.models}
     for name in sorted(used):
-        with tempfile.TemporaryDirectory(prefix="mathsynth-") as scratch:
+        with (
+            tempfile.TemporaryDirectory(prefix="mathsynth-") as scratch,
+            Fleet(Path(scratch) / SERVERS, say, recipe.document.redact) as fleet,
+        ):
             ctx = Context(
                 stage="doctor",
                 directory=Path(scratch),
                 replies=Path(scratch) / "replies",
                 models={name: recipe.models[name]},
                 connect=connect,
+                fleet=fleet,
             )
             try:
                 yield f"model {name}", True, ctx.probe(name)

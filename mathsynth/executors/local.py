@@ -24,6 +24,7 @@ from mathsynth.shards import (
     KEY,
     MANIFEST,
     REPLIES,
+    SERVERS,
     Counts,
     FileSeal,
     Manifest,
@@ -137,12 +138,12 @@ def _fill(file: IO[bytes], row: Record, rows: Iterator[Record]) -> Record | None
 
 
 def _other_files(directory: Path, shards: list[FileSeal]) -> list[FileSeal]:
-    """Everything that the stage wrote beside its shards. A stage command keeps its lock and its journal there too."""
-    apart = {KEY, MANIFEST, *(shard.file for shard in shards)}
+    """Everything that the stage wrote beside its shards. A stage command keeps more there."""
+    apart = {KEY, MANIFEST, REPLIES, SERVERS, *(shard.file for shard in shards)}
     found = []
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory)
-        if path.is_file() and path.name[0] != "." and name.parts[0] != REPLIES and str(name) not in apart:
+        if path.is_file() and path.name[0] != "." and name.parts[0] not in apart:
             found.append(seal(path).model_copy(update={"file": str(name)}))
     return found
 
