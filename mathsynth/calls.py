@@ -1,6 +1,7 @@
 """Model calls: journal first, then the wire, with retries and their limits in this one place.
 
-A request whose reply is in the journal is not sent; any other passes the model's gate (`limits.py`) at every try.
+A request whose reply is in the journal is not sent; any other passes the model's gate (`limits.py`) at every try, once
+its servers are there, where they are ours (`servers.py`).
 Retryable errors back off with full jitter; a Retry-After holds the whole model back. An error that the server answered
 uses up the request's `retries`; a server that answers nobody, or only says "too many", is waited for, up to
 `give_up_after_s`, then the run stops in order. Failures are never stored as replies.

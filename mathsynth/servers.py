@@ -39,8 +39,9 @@ POLL_S, ANSWER_S = 0.2, 5.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
 GRACE_S = 15.0
 """Seconds from SIGTERM to SIGKILL."""
-LOG_TAIL, LOG_LINES = 64_000, 3
-"""Bytes of a log that are looked at, and lines of it that a message repeats."""
+LOG_TAIL, LOG_LINES, LOG_LINE = 64_000, 3, 240
+"""Bytes of a log that are looked at, lines of it that a message repeats, and characters of each."""
+FAULT = re.compile(r"(\w*(?:Error|Exception|error): .*)")
 
 
 class Serve(BaseModel):
@@ -85,6 +86,7 @@ class Fleet:
         self._started: list[Server] = []
         self._ports = iter(_free_ports())
         self._gpus: list[str] | None = None
+        self._gpus_taken = 0
         self._guard: Guard | None = None
 
     def servers(self, name: str, model: str, serve: Serve) -> Servers:
@@ -131,14 +133,16 @@ class Fleet:
         if self._gpus is None:
             self._gpus = visible_gpus()
         each = serve.gpus_each if serve.gpus_each is not None else min(1, len(self._gpus))
-        count = max(1, len(self._gpus) // max(1, each)) if serve.replicas == "auto" else serve.replicas
-        if count * each > len(self._gpus):
+        free = self._gpus[self._gpus_taken :]
+        count = max(1, len(free) // max(1, each)) if serve.replicas == "auto" else serve.replicas
+        if count * each > len(free):
+            others = f" ({self._gpus_taken} are other models')" if self._gpus_taken else ""
             raise UsageError(
-                f"serve of {name}: {_count(count)} with gpus_each {each} need {count * each} GPUs, "
-                f"but {len(self._gpus)} are free here"
+                f"serve of {name}: {count} x {each} GPUs wanted, but there are {len(free)} to be had here{others}; "
+                "see replicas and gpus_each"
             )
-        taken, self._gpus = self._gpus[: count * each], self._gpus[count * each :]
-        return [taken[number * each : (number + 1) * each] for number in range(count)]
+        self._gpus_taken += count * each
+        return [free[number * each : (number + 1) * each] for number in range(count)]
 
     def close(self) -> None:
         """Stop them all: SIGTERM, and SIGKILL for those that don't mind it."""
@@ -250,16 +254,13 @@ class Server:
                 _signal_group(process.pid, signal.SIGKILL)  # what it left behind may hold the GPU
                 if self.closing.is_set():
                     return
-                how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+                end = self.redact(self._end(code))
                 if not self.was_up:
-                    raise BackendError(f"server {self.label} ended before it was ready, {self._end(how)}", fatal=True)
+                    raise BackendError(f"server {self.label} ended before it was ready, {end}", fatal=True)
                 if self.restarts >= self.serve.restarts:
-                    raise Stopped(
-                        f"server {self.label} ended again after {self.restarts} restarts without an answer between, "
-                        f"{self._end(how)}"
-                    )
+                    raise Stopped(f"server {self.label} ended, after {self.restarts} restarts without an answer, {end}")
                 self.restarts += 1
-                self.news.append(f"server {self.label} ended and is started again, {self._end(how)}")
+                self.news.append(f"server {self.label} ended and is started again, {end}")
                 self.closing.wait(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(in_vain, 10)))
         except Exception as error:  # noqa: BLE001
             # A boundary: it is raised where requests wait for this server.
@@ -309,15 +310,19 @@ class Server:
         finally:
             connection.close()
 
-    def _end(self, how: str) -> str:
-        """How it ended, with the last that it wrote."""
+    def _end(self, code: int) -> str:
+        """How it ended, with what it wrote of it."""
         with self.log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(self._written, size - LOG_TAIL))
             written = file.read().decode(errors="replace")
-        lines = [" ".join(line.split())[:200] for line in written.splitlines() if line.strip()]
-        last = " | ".join(lines[-LOG_LINES:]) or "nothing"
-        return self.redact(f"{how}; the end of {self.log.parent.name}/{self.log.name}: {last}")
+        lines = [" ".join(line.split()) for line in written.splitlines() if line.strip()]
+        faults = [found[1] for line in lines if (found := FAULT.search(line))]
+        # Of the errors that a failed start leaves the first is the cause, and all others are of those who waited.
+        told = list(dict.fromkeys([faults[0], faults[-1]])) if faults and code > 0 else lines[-LOG_LINES:]
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        quoted = " | ".join(line[:LOG_LINE] for line in told) or "nothing"
+        return f"{how}; {self.log.parent.name}/{self.log.name} says: {quoted}"
 
 
 def visible_gpus() -> list[str]:

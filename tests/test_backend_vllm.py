@@ -153,7 +153,7 @@ def test_in_process_and_behind_vllm_serve_the_same_recipe_gives_the_same_rows(mo
         os.kill(server, signal.SIGKILL)
         assert process.wait(120) == 0
         assert process.stderr is not None
-        assert "server teacher-0 ended and is started again, signal SIGKILL" in process.stderr.read()
+        assert "server teacher-0 ended and is started again, signal 9" in process.stderr.read()
         assert not alive(below)
     log = (there / "servers" / "teacher-0.log").read_text()
     assert log.count("=== ") == 2

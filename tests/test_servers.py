@@ -87,12 +87,13 @@ def train(run: Path) -> list[dict[str, Any]]:
 
 
 def without_serving(directory: Path, problems: int = 12) -> list[dict[str, Any]]:
+    run = directory / "clean" / "run"
     with fault_server() as server:
         assert (
             generate_here(write_recipe(directory / "clean", problems), directory / "clean" / "run", server.url).code
             == 0
         )
-    return train(directory / "clean" / "run")
+    return train(run)
 
 
 def test_a_run_starts_its_servers_when_it_needs_them_and_leaves_none(tmp_path: Path, quick: None) -> None:
@@ -117,9 +118,15 @@ def test_a_server_that_does_not_start_is_one_line(tmp_path: Path, quick: None) -
     done = generate_here(serving(tmp_path, command=f"sh -c '{script}' {{port}}"), tmp_path / "run", None)
     assert done.code == 1
     assert done.last == (
-        "server teacher-0 ended before it was ready, exit code 3; the end of servers/teacher-0.log: "
+        "server teacher-0 ended before it was ready, exit code 3; servers/teacher-0.log says: "
         "warming up | there is no room"
     )
+
+
+def test_of_many_errors_in_a_log_the_first_and_the_last_are_told(tmp_path: Path, quick: None) -> None:
+    script = "echo ok; echo [1] ValueError: no memory; echo at line 7; echo RuntimeError: engine failed; exit 1"
+    done = generate_here(serving(tmp_path, command=f"sh -c '{script}' {{port}}"), tmp_path / "run", None)
+    assert done.last.endswith("teacher-0.log says: ValueError: no memory | RuntimeError: engine failed")
 
 
 def test_a_server_that_never_gets_ready_is_killed(tmp_path: Path, quick: None) -> None:
@@ -173,8 +180,11 @@ def test_gpus_are_given_once_and_too_few_are_told(monkeypatch: pytest.MonkeyPatc
     with Fleet(tmp_path) as fleet:
         serve = Serve(command="sleep 60 {port}", gpus_each=2)
         fleet.launch("teacher", "m", serve)
-        with pytest.raises(UsageError, match="serve of judge: a server with gpus_each 2 need 2 GPUs, but 1 are free"):
+        with pytest.raises(UsageError, match=r"judge: 1 x 2 GPUs wanted, but there are 1 to be had here \(2 are other"):
             fleet.launch("judge", "m", serve)
+        fleet.launch("small", "m", Serve(command="sleep 60 {port}", replicas="auto"))
+        with pytest.raises(UsageError, match="1 x 1 GPUs wanted, but there are 0"):
+            fleet.launch("late", "m", Serve(command="sleep 60 {port}", replicas="auto"))
 
 
 def test_doctor_starts_asks_and_stops(tmp_path: Path, quick: None) -> None:
@@ -184,6 +194,14 @@ def test_doctor_starts_asks_and_stops(tmp_path: Path, quick: None) -> None:
     assert f"{MODEL}, context 4,096, n supported" in text
     assert said[0].startswith("starting a server of teacher")
     assert servers(tmp_path) == []
+
+
+def test_a_proxy_is_not_asked_for_servers_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quick: None
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    ((_, fine, text),) = examine(read_recipe(serving(tmp_path)), lambda line: None)
+    assert fine, text
 
 
 @pytest.mark.slow
@@ -201,7 +219,7 @@ def test_a_killed_server_comes_back_and_no_row_is_lost_or_doubled(tmp_path: Path
     done = generate_here(recipe, run, None, display=Killer())
     assert done.code == 0, done.err
     assert len(killed) == 2
-    assert done.err.count("ended and is started again, signal SIGKILL") >= 1
+    assert done.err.count("ended and is started again, signal 9") >= 1
     assert servers(tmp_path) == []
     assert unaccounted(run) == set()
     assert train(run) == without_serving(tmp_path, 40)
@@ -224,8 +242,8 @@ def test_a_server_that_dies_again_and_again_stops_the_run_in_order(tmp_path: Pat
     done = generate_here(recipe, run, None, display=Killer())
     assert (done.code, len(killed)) == (3, 2), done.err
     assert done.last == (
-        "server teacher-0 ended again after 2 restarts without an answer between, exit code 7; "
-        "the end of servers/teacher-0.log: out of memory"
+        "server teacher-0 ended, after 2 restarts without an answer, exit code 7; "
+        "servers/teacher-0.log says: out of memory"
     )
     kept = replies(run)
     assert kept > 20

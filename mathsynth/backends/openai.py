@@ -31,6 +31,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_S = 10.0
 QUEUE = re.compile(r"^vllm:num_requests_waiting(?:\{.*\})? ([0-9.]+)", re.MULTILINE)
 """A gauge of vLLM's, one line for each of its engines."""
+LOOPBACK = re.compile(r"https?://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)")
 REST_FIRST_S, REST_MAX_S = 1.0, 30.0
 
 
@@ -126,7 +127,9 @@ class OpenAIServers:
         timeout = httpx2.Timeout(config.timeout_s, connect=min(CONNECT_S, config.timeout_s), pool=None)
         # The aiohttp transport costs 0.6 of the CPU (peers.md 4.3); it is there when aiohttp is installed.
         kind = openai.DefaultAioHttpClient if _has_aiohttp() else openai.DefaultAsyncHttpxClient
-        self._http: httpx2.AsyncClient = kind(limits=limits, timeout=timeout)
+        # A proxy that the environment names can't reach servers of this machine.
+        here = all(LOOPBACK.match(url) for url in urls)
+        self._http: httpx2.AsyncClient = kind(limits=limits, timeout=timeout, trust_env=not here)
         self._servers = [
             _Server(url, openai.AsyncOpenAI(api_key=key, base_url=url, max_retries=0, http_client=self._http))
             for url in urls
