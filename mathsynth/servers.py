@@ -145,10 +145,10 @@ class Fleet:
         return [free[number * each : (number + 1) * each] for number in range(count)]
 
     def close(self) -> None:
-        """Stop them all: SIGTERM, and SIGKILL for those that don't mind it."""
+        """Stop them all: SIGTERM, and SIGKILL for those that don't mind it or have not begun to serve."""
         self.closing.set()
         for server in self._started:
-            server.send(signal.SIGTERM)
+            server.send(signal.SIGTERM if server.up else signal.SIGKILL)
         until = time.monotonic() + GRACE_S
         for server in self._started:
             server.thread.join(max(0.0, until - time.monotonic()))
