@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable
 
-from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, texts
+from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request, texts
 from mathsynth.budget import Purse
 from mathsynth.errors import BackendError, Stopped
 from mathsynth.journal import Journal
@@ -40,7 +40,7 @@ class Caller:
     def __init__(
         self,
         config: ModelConfig,
-        connect: Callable[[ModelConfig], Backend],
+        connect: Callable[[ModelConfig, Home], Backend],
         journal: Journal,
         meter: Meter,
         stopping: Callable[[], bool],
@@ -56,6 +56,7 @@ class Caller:
         self._connect, self._journal, self._meter, self._stopping = connect, journal, meter, stopping
         self._redact, self._purse = redact, purse or Purse()
         self._servers, self._door = servers, asyncio.Lock()
+        self._home = Home(journal, self._wait_for)
         self._backend: Backend | None = None
         self.gate = Gate(config.max_in_flight, config.requests_per_minute, config.tokens_per_minute)
         self._looking: asyncio.Task[None] | None = None
@@ -103,11 +104,16 @@ class Caller:
         """One reply, with as many tries as the config allows."""
         pauses = charged = 0
         waiting_since: float | None = None
-        prompt_tokens = len(texts(request.messages)) / CHARS_PER_TOKEN
+        prompt_tokens, max_tokens = len(texts(request.messages)) / CHARS_PER_TOKEN, request.sampling.max_tokens
+
+        def room() -> bool:
+            # Where replies come all at once, a budget would be overrun before the first tells what one costs.
+            return not self.config.patient or self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
+
         while True:
             if await self._wait_for_servers():
                 waiting_since = None  # while they start nobody can answer
-            ticket = await self.gate.enter(prompt_tokens, request.sampling.max_tokens, self._stopping)
+            ticket = await self.gate.enter(prompt_tokens, max_tokens, self._stopping, room)
             sent = time.monotonic()
             waiting_since = waiting_since or sent
             try:
@@ -157,10 +163,14 @@ class Caller:
         self._meter.in_flight += 1
         self._purse.under_way += 1
         try:
-            reply = await asyncio.wait_for(self._connected().complete(request), self.config.timeout_s)
+            timeout = None if self.config.patient else self.config.timeout_s
+            reply = await asyncio.wait_for(self._connected().complete(request), timeout)
         except TimeoutError:
             self.gate.troubled()
             raise BackendError(f"no reply within timeout_s={self.config.timeout_s:g}", retryable=True) from None
+        except Stopped as error:
+            error.args = (self._redact(str(error)),)
+            raise
         except BackendError as error:
             self._purse.lose(self.config.model, *error.tokens)
             if error.limited:
@@ -208,6 +218,9 @@ class Caller:
             await asyncio.sleep(min(left, 0.5) if left > 0 else 0.2)
         return held
 
+    def _wait_for(self, what: str) -> None:
+        self._meter.waiting = self._redact(what)
+
     def _count(self, reply: Reply) -> None:
         self._purse.pay(self.config.model, reply.usage.prompt_tokens, reply.usage.completion_tokens)
         if self._servers is not None:
@@ -231,7 +244,7 @@ class Caller:
     def _connected(self) -> Backend:
         if self._backend is None:
             at = {"base_url": self._servers.urls} if self._servers is not None else {}
-            self._backend = self._connect(self.config.model_copy(update=at))
+            self._backend = self._connect(self.config.model_copy(update=at), self._home)
         return self._backend
 
     async def _wait_for_servers(self) -> bool:

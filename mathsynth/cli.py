@@ -10,16 +10,18 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mathsynth.cli_groups import RecipeArg, Sets, models_app, recipe_app, resolved, say
 from mathsynth.errors import MathsynthError, Stopped, UsageError
 
 if TYPE_CHECKING:
     from mathsynth.pipeline import Options
-    from mathsynth.recipe import Recipe
 
 app = typer.Typer(
     help="Make supervised fine-tuning data for mathematical reasoning: problems, solutions, proof that they are right.",
@@ -28,8 +30,6 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="The embedded models: what is there, what can be pulled.", rich_markup_mode=None)
-recipe_app = typer.Typer(help="Recipes: those that ship, what is wrong with one, its schema.", rich_markup_mode=None)
 app.add_typer(models_app, name="models", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe", no_args_is_help=True)
 
@@ -38,10 +38,9 @@ INTERRUPTED = 130
 # version, and names this class nowhere.
 USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 
-Sets = Annotated[list[str], typer.Option("--set", metavar="stage.key=value", help="Override one key; repeatable.")]
-RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships.")]
 Ins = Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
+Until = Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Read at most this many problems.")]
 
@@ -75,11 +74,6 @@ def _usage_line(error: Any) -> str:
     return str(text) if "\n" in text else f"{command}: {text.rstrip('.')} (see {command} --help)"
 
 
-def say(text: str) -> None:
-    """A message to the user."""
-    typer.echo(text, err=True)
-
-
 def _print_version(asked: bool) -> None:
     if asked:
         from mathsynth import __version__
@@ -103,30 +97,44 @@ def generate(
     output: Out = None,
     sets: Sets = [],  # noqa: B006 (Typer wants a list)
     limit: Limit = None,
-    until: Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")] = None,
+    until: Until = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what the run has.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask only failed requests again.")] = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only part I of N, I from 0; then merge.")] = None,
 ) -> None:
     """The main job: run a recipe from seeds to training files. The same command again goes on."""
     from mathsynth import pipeline
+    from mathsynth.parts import parse_part
 
-    found = _recipe(recipe, sets, limit)
-    run = output or Path("runs") / found.name
-    options = _options(fresh=fresh, until=until, retry_failed=retry_failed)
-    try:
-        pipeline.generate(found, run, options)
-    finally:
-        options.display.end()
+    found = resolved(recipe, sets, limit)
+    part = parse_part(shard) if shard else None
+    with _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part) as options:
+        page = pipeline.generate(found, output or Path("runs") / found.name, options)
+    _print_tables(page.parent)
+
+
+@app.command()
+def merge(
+    run: RunArg,
+    recipe: Annotated[str | None, typer.Option("-r", "--recipe", help="Where it is now, if it was moved.")] = None,
+    sets: Sets = [],  # noqa: B006
+    until: Until = None,
+) -> None:
+    """Put the shards of a run together, checked for gaps and overlaps, and run the steps that need all rows."""
+    from mathsynth.commands import merge as merging
+
+    with _options(until=until) as options:
+        merging.merge(merging.recipe_of(run, recipe, sets), run, options)
     _print_tables(run)
 
 
 @app.command()
 def plan(recipe: RecipeArg, output: Out = None, sets: Sets = [], limit: Limit = None) -> None:  # noqa: B006
     """Before spending: the calls and tokens that each step of a recipe will take."""
-    from mathsynth.commands.plan import plan_table
+    from mathsynth.commands.plan import shown_plan
 
-    found = _recipe(recipe, sets, limit)
-    _print(plan_table(found, output or Path("runs") / found.name))
+    found = resolved(recipe, sets, limit)
+    _print(shown_plan(found, output or Path("runs") / found.name))
 
 
 @app.command()
@@ -138,10 +146,10 @@ def preview(
     """Try a recipe on a few seeds: the exact prompts, the replies, the verdicts. Keeps nothing."""
     from mathsynth.commands.preview import preview as run_preview
 
-    options = _options()
-    for text in run_preview(_recipe(recipe, sets, problems), options):
-        options.display.end()
-        typer.echo(text)
+    with _options() as options:
+        for text in run_preview(resolved(recipe, sets, problems), options):
+            options.display.end()
+            typer.echo(text)
 
 
 # An answer may begin with a minus sign, so what is no option of `check` is an answer.
@@ -219,7 +227,7 @@ def doctor(
     from mathsynth.commands.doctor import examine, machine
 
     healthy = True
-    for name, fine, text in [*machine(), *(examine(_recipe(recipe, sets), say) if recipe else [])]:
+    for name, fine, text in [*machine(), *(examine(resolved(recipe, sets), say) if recipe else [])]:
         healthy = healthy and fine
         typer.echo(f"{'ok  ' if fine else 'FAIL'} {name}: {text}")
     raise typer.Exit(0 if healthy else 1)
@@ -262,53 +270,6 @@ def _steer(run: Path, verb: str, **told: Any) -> None:
     say(steer(run, verb, **told))
 
 
-@models_app.command("list")
-def models_list() -> None:
-    """The embedded models that can be pulled, and which are here."""
-    from mathsynth.models import list_models
-
-    for weights in list_models():
-        where = str(weights.path) if weights.pulled else "not pulled"
-        typer.echo(f"{weights.name:<14} {weights.bytes / 1e6:,.0f} MB  {weights.license}  {where}\n    {weights.about}")
-
-
-@models_app.command("pull")
-def models_pull(name: Annotated[str, typer.Argument(help="A name of `mathsynth models list`.")]) -> None:
-    """Bring an embedded model's weights into the cache, hash-checked."""
-    from mathsynth.commands.display import Download
-    from mathsynth.models import pull
-
-    with Download(name) as download:
-        path, fetched = pull(name, download.update)
-    say(f"{name}: {'pulled to' if fetched else 'already there:'} {path}")
-
-
-@recipe_app.command("list")
-def recipe_list() -> None:
-    """The recipes that ship, a line each."""
-    from mathsynth.recipe import shipped_recipes
-
-    for name, description in shipped_recipes():
-        typer.echo(f"{name:<20} {description}")
-
-
-@recipe_app.command("check")
-def recipe_check(recipe: RecipeArg, sets: Sets = []) -> None:  # noqa: B006
-    """What is wrong with a recipe, file and line, without a model call."""
-    found = _recipe(recipe, sets)
-    typer.echo(f"{found.path}: fine; {len(found.steps)} steps: {', '.join(step.name for step in found.steps)}")
-
-
-@recipe_app.command("schema")
-def recipe_schema() -> None:
-    """The JSON schema of recipes, for editors."""
-    import json
-
-    from mathsynth.commands.schema import recipe_schema as schema
-
-    typer.echo(json.dumps(schema(), indent=2))
-
-
 def _add_stage_commands(invoked: list[str]) -> None:
     """A command for each stage; only the invoked one's module is imported, for the help of its config."""
     from mathsynth.stages import stage_help, stage_names
@@ -332,23 +293,15 @@ def _stage_command(name: str) -> Any:
 
         if not inputs and not (name == "input" and recipe):
             raise UsageError(f"{name}: expected at least one IN")
-        options = _options(fresh=fresh)
-        try:
+        with _options(fresh=fresh) as options:
             run_stage_command(name, inputs, output, recipe, sets, options)
-        finally:
-            options.display.end()
 
     return command
 
 
-def _recipe(given: str, sets: list[str], limit: int | None = None) -> Recipe:
-    from mathsynth.recipe import find_recipe, read_recipe
-
-    return read_recipe(find_recipe(given), [*sets, *([f"input.limit={limit}"] if limit else [])])
-
-
-def _options(**chosen: Any) -> Options:
-    """Options with the bar and messages on stderr, and what signals do."""
+@contextmanager
+def _options(**chosen: Any) -> Iterator[Options]:
+    """Options with the bar and messages on stderr, and what signals do. In the end the bar makes way."""
     from mathsynth.commands.display import Bar
     from mathsynth.commands.signals import obey_signals
     from mathsynth.context import Stop
@@ -361,7 +314,11 @@ def _options(**chosen: Any) -> Options:
         say(text)
 
     obey_signals(stop)
-    return Options(display=bar, stop=stop, say=message, command=shlex.join(["mathsynth", *sys.argv[1:]]), **chosen)
+    command = shlex.join(["mathsynth", *sys.argv[1:]])
+    try:
+        yield Options(display=bar, stop=stop, say=message, command=command, **chosen)
+    finally:
+        bar.end()
 
 
 def _print_tables(run: Path) -> None:

@@ -16,18 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request, Sampling
+from mathsynth.backends.base import Backend, Home, Message, ModelConfig, Reply, Request, Sampling
 from mathsynth.budget import Purse
 from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
+from mathsynth.grading import Grader
 from mathsynth.journal import Journal
 from mathsynth.live import Control
+from mathsynth.parts import PlaceWriter
 from mathsynth.progress import Display, Meter, Silent
-from mathsynth.prompts import Prompt
-from mathsynth.records import Dropped, Failed, Outcoming, Record, Verdict, content_id
+from mathsynth.prompts import Prompt, asks_for
+from mathsynth.records import Dropped, Failed, Outcoming, Record, content_id
 from mathsynth.servers import Fleet
-from mathsynth.verifier import CUT, Policy, extract
-from mathsynth.verifier.worker import Checker
+from mathsynth.shards import atomic
+from mathsynth.verifier import Policy
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -73,7 +75,7 @@ class Context:
         base: Path = Path(),
         seed: int = 0,
         models: Mapping[str, ModelConfig] | None = None,
-        connect: Callable[[ModelConfig], Backend] | None = None,
+        connect: Callable[[ModelConfig, Home], Backend] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
         policy: Policy | None = None,
         info: RunInfo | None = None,
@@ -94,7 +96,7 @@ class Context:
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
-        self._prompts, self._policy = dict(prompts or {}), policy or Policy()
+        self._prompts, self.grader = dict(prompts or {}), Grader(policy, self.meter)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
         self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet
@@ -103,7 +105,8 @@ class Context:
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
-        self._checker: Checker | None = None
+        self.places: PlaceWriter | None = None
+        """Where the lines of a run's part are counted."""
 
     # --- randomness, prompts, models ---------------------------------------------------------------------------
 
@@ -111,9 +114,10 @@ class Context:
         """A generator that depends on the recipe's seed, the stage and `parts`, and on nothing else."""
         return random.Random(content_id(str(self.seed), self.stage, *parts))
 
-    def prompt(self, name: str) -> Prompt:
-        """A prompt that the stage's config declared in `prompt_names()`."""
-        return self._prompts[name]
+    def chat(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
+        """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
+        config = self.model(model)
+        return self._prompts[prompt].messages(config.shots, **values, answer_format=asks_for(config.answer_format))
 
     def model(self, name: str) -> ModelConfig:
         """A model that the stage's config declared in `model_names()`."""
@@ -130,11 +134,10 @@ class Context:
         config = self.model(model)
         if config.system is not None and not any(m["role"] == "system" for m in messages):
             messages = ({"role": "system", "content": config.system}, *messages)
-        drawn = {name: getattr(config, name) for name in Sampling.model_fields} | dict(sampling or {})
         return Request(
             model=config.model,
             messages=messages,
-            sampling=Sampling(**drawn),
+            sampling=config.draw(sample, sampling or {}),
             sample=sample,
             seed=(self.seed * 1_000_003 + sample) % 2**31,
         )
@@ -156,37 +159,6 @@ class Context:
         if reply is None:
             raise KeyError(request.key())
         return Reply.model_validate(reply)
-
-    # --- the verifier ------------------------------------------------------------------------------------------
-
-    @property
-    def checker(self) -> Checker:
-        """The verifier of this run; its worker processes start when the first hard answer comes."""
-        if self._checker is None:
-            self._checker = Checker(self._policy)
-            self._checker.__enter__()
-        return self._checker
-
-    async def check(self, reference: str, *, response: str, finish_reason: str | None = None) -> Verdict:
-        """The verdict on a response; counted for the pass rate on the bar."""
-        verdict = await self.checker.check(reference, response=response, finish_reason=finish_reason)
-        self.meter.graded += 1
-        self.meter.correct += verdict.outcome == "correct"
-        return verdict
-
-    async def read(self, response: str, *, finish_reason: str | None = None) -> Verdict:
-        """What a response answers, when there is no reference: `undecided` by the rule `no_reference`, or no answer."""
-        found = None if finish_reason in CUT else extract(response)
-        if found is None or found.how not in self._policy.accept:
-            return Verdict(outcome="undecided", reason="no answer that may be counted", rule="no_answer")
-        return Verdict(
-            outcome="undecided", reason="no reference", rule="no_reference", extracted=found.answer, how=found.how
-        )
-
-    def same(self, one: str, other: str) -> bool | None:
-        """Whether two answers are equal; None if that could not be checked."""
-        verdict = self.checker.check_now(one, answer=other)
-        return None if verdict.outcome == "undecided" else verdict.outcome == "correct"
 
     @property
     def stopping(self) -> str:
@@ -263,6 +235,8 @@ class Context:
                 await asyncio.wait_for(wake.wait(), TICK_S)
 
         stopped_at: float | None = None
+        # Batches go on without us, and the same command picks them up.
+        patience = 0.0 if self._models and all(model.patient for model in self._models.values()) else DRAIN_S
         try:
             while True:
                 fill()
@@ -278,7 +252,7 @@ class Context:
                 if self._stop:
                     stopped_at = stopped_at or self._loop.time()
                     # A spent budget is no hurry: what is under way will have to be paid, so it is waited for.
-                    late = self._loop.time() - stopped_at > DRAIN_S and not self._purse.reason
+                    late = self._loop.time() - stopped_at > patience and not self._purse.reason
                     if not open_tasks or late:
                         raise Stopped(self._stop.reason)
                 if not open_tasks and not self._paused:
@@ -300,6 +274,22 @@ class Context:
     def failed(self, record: Record, boundary: str, error: str) -> Failed:
         """A record that this stage could not work on."""
         return Failed(stage=self.stage, boundary=boundary, error=error, row=record.model_dump(mode="json"))
+
+    @contextlib.contextmanager
+    def lines(self, name: str) -> Iterator[Callable[[bytes], None]]:
+        """Writes lines to a file of the stage beside its rows, each made of the record at hand; whole or absent."""
+        with atomic(self.directory / name) as file:
+
+            def write(line: bytes) -> None:
+                file.write(line)
+                self.count(name)
+
+            yield write
+
+    def count(self, name: str) -> None:
+        """A line was written to file `name`, made of the record at hand."""
+        if self.places is not None:
+            self.places.count(self.meter.done, name)
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -339,8 +329,7 @@ class Context:
         self._cancel(asyncio.all_tasks(self._loop))
         self._finish(self._aclose())
         self._loop.close()
-        if self._checker is not None:
-            self._checker.__exit__(None, None, None)
+        self.grader.close()
         if self._journal is not None:
             self._journal.close(compress=done)
 

@@ -119,7 +119,13 @@ class Gate:
         """How many may be under way now."""
         return int(self._limit)
 
-    async def enter(self, prompt_tokens: float, max_tokens: int, stopping: Callable[[], object]) -> int:
+    async def enter(
+        self,
+        prompt_tokens: float,
+        max_tokens: int,
+        stopping: Callable[[], object],
+        room: Callable[[], bool] = lambda: True,
+    ) -> int:
         """Wait until one more may be sent; its ticket, with which it must leave. Stopped if the run ends."""
         async with self._turnstile:
             while not stopping():
@@ -130,6 +136,8 @@ class Gate:
                 elif self.held or self.under_way >= self.limit:
                     self._room.clear()
                     await self._room.wait()
+                elif not room():
+                    await asyncio.sleep(TICK_S)
                 else:
                     self.under_way += 1
                     self._sent += 1

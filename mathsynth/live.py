@@ -3,7 +3,7 @@
 `.status.json` is written by the process that holds the run, whole or not at all, when something changes and else at
 most every two seconds. `.control.json` is written by `mathsynth pause`, `resume` and `concurrency` and read by that
 process twice a second. Plain files and no sockets, so both work from another machine on the same file system. Whether
-the run is alive is told by its lock alone (`pipeline.py`), never by these.
+the run is alive is told by its lock alone (`lock.py`), never by these.
 """
 
 from __future__ import annotations

@@ -6,26 +6,24 @@ last run is said before anything is asked: which keys differ, which steps stay v
 
 from __future__ import annotations
 
-import fcntl
-import os
-import platform
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Any, cast
-
-import orjson
 
 from mathsynth.backends import connect
 from mathsynth.backends.base import Reply, Request
-from mathsynth.budget import Purse, opened
+from mathsynth.budget import Budget, Purse, opened
+from mathsynth.changes import changes, shown, write_steps
 from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
+from mathsynth.executors.local import Split
 from mathsynth.live import CONTROL, STATUS, Live
+from mathsynth.lock import LOCK, RECIPE, hold, refuse_strange
+from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, write_part
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record
@@ -34,7 +32,6 @@ from mathsynth.report.page import page
 from mathsynth.servers import Fleet
 from mathsynth.settings import unknown
 from mathsynth.shards import (
-    KEY,
     MANIFEST,
     REPLIES,
     SERVERS,
@@ -44,10 +41,9 @@ from mathsynth.shards import (
     read_failed,
     read_manifest,
     read_rows,
-    write_json,
 )
 
-LOCK, RECIPE, STEPS, REPORT = ".lock", "recipe.yaml", "steps.json", "report.html"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,10 @@ class Options:
     until: str | None = None
     fresh: bool = False
     retry_failed: bool = False
+    part: Part | None = None
+    """Work on this part of the problems alone, in its own directory inside the run, as far as steps can be split."""
+    take: Callable[[Step, Path], Manifest | None] | None = None
+    """Writes a step's directory without running the step, where that can be done: `merge` takes it from the parts."""
     command: str = ""
     say: Callable[[str], None] = lambda line: None
     """Where one-line messages go."""
@@ -71,25 +71,38 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
 
     RunError if the directory can't be used or too much failed, Stopped if the run was told to end early.
     """
-    steps = _until(recipe, options.until)
+    steps, part = _until(recipe, options.until), options.part
+    before: Rows | None = None
+    if part is not None:
+        if recipe.head.budget != Budget():
+            raise UsageError("--shard: budget: is one budget for all problems; leave it out, or run without --shard")
+        refuse_strange(run)
+        steps, before = _steps_of_part(recipe, steps, run)
+        run = part.directory(run)
+    elif not (options.take or options.fresh or (run / SHARDS / MERGED).exists()) and (run / SHARDS).is_dir():
+        raise UsageError(f"{run / SHARDS}: holds shards of this run; `mathsynth merge {run}` goes on from them")
     with disk_errors(run), hold(run), _live(recipe, run, options) as live:
         if options.fresh:
             _clear(run)
         if options.retry_failed:
-            _forget_failures(recipe, run, options.say)
-        for line in changes(recipe, run):
+            _forget_failures(recipe.steps[steps[0].number :], run, options.say)
+        for line in [*recipe.notes, *changes(recipe, run)]:
             options.say(line)
         with atomic(run / RECIPE) as file:
             file.write(recipe.text.encode())
-        _write_key_texts(run, recipe.steps)
+        write_steps(run, steps if part is not None else recipe.steps)
+        if part is not None:
+            write_part(run, part, recipe.path, recipe.sets)
         done = all((run / step.directory / MANIFEST).exists() for step in steps)
         purse = _purse(recipe)
         with opened(purse, run / REPLIES), _fleet(recipe, run, options) as fleet:
-            manifest = _run_steps(_Run(recipe, options, live, purse, fleet), run, steps)
+            manifest = _run_steps(_Run(recipe, options, live, purse, fleet), run, steps, before)
         if done:
             options.say("every step was done before; nothing was asked")
         report = write_report(run)
-        if manifest is not None and not manifest.counts.kept:
+        if part is not None:
+            options.say(f"shard {part} is done, up to {steps[-1].name}; when all are: mathsynth merge {run.parents[1]}")
+        elif manifest is not None and not manifest.counts.kept:
             raise RunError(f"no row is left after {steps[-1].name}; {report} and `mathsynth show {run}` tell why")
         return report
 
@@ -105,29 +118,39 @@ class _Run:
     fleet: Fleet
 
 
-def _run_steps(run: _Run, directory: Path, steps: Sequence[Step]) -> Manifest | None:
-    """The manifest of the last step, once all that were not done before are done."""
-    manifest: Manifest | None = None
-    source: Path | None = None
+Rows = tuple[Path, Manifest]
+"""The directory of a finished step, whose kept rows another reads, and its manifest."""
+
+
+def _run_steps(run: _Run, directory: Path, steps: Sequence[Step], before: Rows | None) -> Manifest | None:
+    """The manifest of the last step, once all that were not done before are done; `before` is what the first reads."""
+    take = run.options.take
     for number, step in enumerate(steps, 1):
         place = directory / step.directory
-        before = manifest
         manifest = read_manifest(place)
         if manifest is not None:
             check_seals(place, manifest)
         else:
             if run.options.stop:
                 raise Stopped(run.options.stop.reason)
-            meter = Meter(step.name, number, len(steps))
-            ctx = _context(run, step, place, directory / REPLIES / step.replies, meter)
-            records = read_rows(source, [s.file for s in before.shards]) if source and before else iter(())
-            with _saying_what_it_bought(run.purse, meter):
-                manifest = local.run_step(
-                    _shown(run.recipe, step), records, place, ctx, before.counts.kept if before else None
-                )
-        _refuse_mass_failure(run.recipe, step, place, manifest)
-        source = place
-    return manifest
+            manifest = take(shown(run.recipe, step), place) if take else None
+            if manifest is None:
+                meter = Meter(step.name, number, len(steps))
+                ctx = _context(run, step, place, directory / REPLIES / step.replies, meter)
+                with _saying_what_it_bought(run.purse, meter):
+                    manifest = _run_step(shown(run.recipe, step), before, place, ctx, run.options.part)
+        _refuse_mass_failure(run.recipe, step, place, manifest, run.options)
+        before = place, manifest
+    return before[1] if before else None
+
+
+def _run_step(step: Step, before: Rows | None, directory: Path, ctx: Context, part: Part | None) -> Manifest:
+    """Run one step on the rows of the step before it."""
+    records = read_rows(before[0], [s.file for s in before[1].shards]) if before else iter(())
+    split = None
+    if part is not None:
+        split = Split(places_of_rows(before[0])) if before and step.splits else Split(count(), part)
+    return local.run_step(step, records, directory, ctx, before[1].counts.kept if before else None, split)
 
 
 def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options) -> Manifest:
@@ -143,7 +166,7 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
         with _live(recipe, directory, options) as live, _fleet(recipe, directory, options) as fleet:
             ctx = _context(_Run(recipe, options, live, purse, fleet), step, directory, directory / REPLIES, meter)
             with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, meter):
-                return local.run_step(_shown(recipe, step), records, directory, ctx, None)
+                return local.run_step(shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -168,117 +191,6 @@ def disk_errors(directory: Path) -> Iterator[None]:
         ) from None
 
 
-@contextmanager
-def hold(directory: Path) -> Iterator[None]:
-    """The right to write a run. RunError naming who has it, or if something else lives in the directory."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        there = {path.name for path in directory.iterdir()}
-    except OSError as error:
-        raise RunError(f"{directory}: {error.strerror}") from None
-    if there and not there & {LOCK, RECIPE, MANIFEST, KEY}:
-        raise UsageError(f"{directory}: not empty and not a run of mathsynth; choose another directory")
-    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        if not _lock(handle):
-            holder = holder_of(directory) or "another process"
-            raise RunError(f"{directory}: {holder} is writing this run; wait for it or stop it")
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int) -> bool:
-    """Whether the lock could be had. `held` has it for a moment when it looks, so one refusal is none."""
-    for wait in (0.05, 0.05, 0.0):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            time.sleep(wait)
-    return False
-
-
-def held(directory: Path) -> bool:
-    """Whether a process, on this machine or another, is writing this run now."""
-    try:
-        with open(directory / LOCK, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
-
-
-def holder_of(directory: Path) -> str:
-    """Who wrote this run last, or does now: `process 12 on gpu1`."""
-    lock = directory / LOCK
-    return lock.read_bytes().decode("utf-8", "replace").strip() if lock.exists() else ""
-
-
-def changes(recipe: Recipe, run: Path) -> list[str]:
-    """What is different from the last run in this directory, in lines for the user; empty if nothing is."""
-    valid, again, keys = [], [], []
-    for step in recipe.steps:
-        if (run / step.directory / MANIFEST).exists():
-            valid.append(step.name)
-            continue
-        old = _last_key(run, step)
-        if old is None or old["key"] == step.key:
-            continue
-        material = _shown(recipe, step).material
-        differ = list(_differences(old["material"], material, step.name))
-        if old["material"] == material:
-            differ = [f"{step.name}.models: a value that comes from the environment"]
-        keys += differ
-        asks = any(".prompts." in d or ".models." in d or ".sampling" in d or ".seed" in d for d in differ)
-        if not step.models:
-            again.append(step.name)
-        elif asks:
-            again.append(f"{step.name} (its requests differ: they are asked again)")
-        else:
-            again.append(f"{step.name} (replies on disk are used, only new requests are asked)")
-    if not again:
-        return []
-    return [
-        "the recipe changed since the last run here:",
-        *(f"  {line}" for line in keys),
-        f"  still valid: {', '.join(valid) or 'nothing'}",
-        f"  run again: {', '.join(again)}",
-    ]
-
-
-def _shown(recipe: Recipe, step: Step) -> Step:
-    """The step as it may be written down: its key's material without what came from the environment."""
-    return replace(step, material=recipe.document.redact(step.material))
-
-
-def _last_key(run: Path, step: Step) -> dict[str, Any] | None:
-    """`key.json` of the same step in the last run here, or the newest one if that run ended before it."""
-    listed = orjson.loads((run / STEPS).read_bytes())["steps"] if (run / STEPS).exists() else []
-    found = sorted(run.glob(f"{step.replies}-????????/{KEY}"), key=lambda path: path.stat().st_mtime)
-    last = [run / entry["directory"] / KEY for entry in listed if entry["step"] == step.name]
-    found += [path for path in last if path.exists()]
-    return cast("dict[str, Any]", orjson.loads(found[-1].read_bytes())) if found else None
-
-
-def _differences(old: Any, new: Any, place: str) -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            if key != "before":
-                yield from _differences(old.get(key), new.get(key), f"{place}.{key}".replace(".config.", "."))
-    elif old != new:
-        yield f"{place}: {_short(old)} -> {_short(new)}"
-
-
-def _short(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
     if until is None:
         return recipe.steps
@@ -286,6 +198,32 @@ def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
     if until not in names:
         raise UsageError(f"--until {until}: {unknown(until, names, 'step')}")
     return recipe.steps[: names.index(until) + 1]
+
+
+def _steps_of_part(recipe: Recipe, steps: Sequence[Step], run: Path) -> tuple[Sequence[Step], Rows | None]:
+    """The steps that the parts of a run work on now, with what the first of them takes its rows from.
+
+    That first one needs all rows: the input, or a step like `dedupe` that the run itself has finished.
+    """
+    first, last, ready = 0, 0, 0
+    for step in steps[1:]:
+        if step.splits:
+            first, last = ready, step.number
+        elif read_manifest(run / step.directory) is not None:
+            ready = step.number
+        elif reason := step.config.needs_all():
+            raise UsageError(
+                f"--shard: {step.name}: {reason}; change that, or let the shards end before it: "
+                f"--until {recipe.steps[step.number - 1].name}"
+            )
+        else:
+            break
+    if not last:
+        name = steps[min(1, len(steps) - 1)].name
+        raise UsageError(f"--shard: {name} needs all rows, so it runs first and alone: --until {name} without --shard")
+    source = run / recipe.steps[first].directory
+    manifest = read_manifest(source) if first else None
+    return recipe.steps[first : last + 1], None if manifest is None else (source, manifest)
 
 
 def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
@@ -298,7 +236,7 @@ def _fleet(recipe: Recipe, directory: Path, options: Options) -> Fleet:
 
 
 def _purse(recipe: Recipe) -> Purse:
-    return Purse(recipe.head.budget, {model.model: model.price for model in recipe.models.values() if model.price})
+    return Purse(recipe.head.budget, {model.model: model.paid for model in recipe.models.values() if model.paid})
 
 
 @contextmanager
@@ -345,11 +283,6 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
     )
 
 
-def _write_key_texts(run: Path, steps: Sequence[Step]) -> None:
-    listed = [{"step": step.name, "stage": step.stage, "directory": step.directory} for step in steps]
-    write_json(run / STEPS, {"schema": 1, "steps": listed})
-
-
 def _clear(run: Path) -> None:
     for path in run.iterdir():
         if path.is_dir():
@@ -358,10 +291,10 @@ def _clear(run: Path) -> None:
             path.unlink()
 
 
-def _forget_failures(recipe: Recipe, run: Path, say: Callable[[str], None]) -> None:
+def _forget_failures(steps: Sequence[Step], run: Path, say: Callable[[str], None]) -> None:
     """Reopen the first step with failed rows and all that built on it; their replies stay."""
     reopened = False
-    for step in recipe.steps:
+    for step in steps:
         directory = run / step.directory
         manifest = read_manifest(directory)
         if manifest is None:
@@ -376,8 +309,11 @@ def _forget_failures(recipe: Recipe, run: Path, say: Callable[[str], None]) -> N
         say("no row failed; there is nothing to ask again")
 
 
-def _refuse_mass_failure(recipe: Recipe, step: Step, directory: Path, manifest: Manifest) -> None:
-    """RunError if more than the stated share of a step's calls (or rows, without a model) failed."""
+def _refuse_mass_failure(recipe: Recipe, step: Step, directory: Path, manifest: Manifest, options: Options) -> None:
+    """RunError if more than the stated share of a step's calls (or rows, without a model) failed.
+
+    A part only says so, for the share is that of the whole run, which the merge judges.
+    """
     failed = sum(manifest.counts.failed.values())
     if not failed:
         return
@@ -385,7 +321,11 @@ def _refuse_mass_failure(recipe: Recipe, step: Step, directory: Path, manifest: 
     share = failed / (failed + answered if manifest.models else max(manifest.counts.read, failed))
     if share > recipe.head.max_failed_share:
         first = next(read_failed(directory))
-        raise RunError(
+        again = "the shards with --retry-failed ask" if options.take else "--retry-failed asks"
+        line = (
             f"{step.name}: {failed} failed ({share:.0%}, max_failed_share is {recipe.head.max_failed_share:.0%}); "
-            f"the first: {first.error}. All are in {directory / 'failed.jsonl'}; --retry-failed asks only those again"
+            f"the first: {first.error}. All are in {directory / 'failed.jsonl'}; {again} only those again"
         )
+        if options.part is None:
+            raise RunError(line)
+        options.say(line)

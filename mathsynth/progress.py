@@ -41,6 +41,7 @@ class Meter:
     steps: int = 0
     total: int | None = None
     done: int = 0
+    """Records whose rows are all out: the number of the record that the next row is made of."""
     in_flight: int = 0
     answered: int = 0
     """Replies over the wire, this process."""

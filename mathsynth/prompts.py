@@ -1,25 +1,37 @@
 """Prompts: Markdown files whose `## system`, `## user` and `## assistant` headings are the turns of a chat.
 
 Text between the headings is a Jinja template (`{{ question }}`); a missing value is an error, never an empty string.
-Worked examples are earlier `## user` / `## assistant` turns. A prompt is found by its name, first beside the recipe
-in `prompts/`, then among those that ship with mathsynth. Its content is part of the hash of every stage that uses it.
+Worked examples are earlier `## user` / `## assistant` turns; those of a model's `few_shot` follow them. A prompt is
+found by its name, first beside the recipe in `prompts/`, then among those that ship with mathsynth. Its content is part
+of the hash of every stage that uses it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from mathsynth.backends.base import Message
+import orjson
+
+from mathsynth.backends.base import Message, ModelConfig, Shot
 from mathsynth.errors import UsageError
 from mathsynth.records import content_id
 from mathsynth.resources import folder
+from mathsynth.shards import open_lines, parse_row
+from mathsynth.verifier import Policy, how_asked
+from mathsynth.yamlfile import parse_value
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+ANSWER_FORMATS = {
+    "boxed": r"write the final answer as \boxed{answer}",
+    "hash": "write the final answer on a line of its own at the end, as #### answer",
+    "sentence": "end with the sentence: The answer is ANSWER",
+}
 
 _HEADING = re.compile(r"^## (system|user|assistant)[ \t]*$", re.MULTILINE)
 
@@ -52,10 +64,20 @@ class Prompt:
         if "question" not in used:
             raise UsageError(f"{self.path}: {{{{ question }}}} does not occur, so every problem would ask the same")
 
-    def messages(self, **values: object) -> tuple[Message, ...]:
-        """The chat to send, turns trimmed."""
-        rendered = [{"role": turn.role, "content": turn.template.render(**values).strip()} for turn in self._turns]
-        return cast("tuple[Message, ...]", tuple(rendered))
+    def uses(self, name: str) -> bool:
+        """Whether some turn says `{{ name }}`."""
+        return any(name in turn.used for turn in self._turns)
+
+    def messages(self, shots: Sequence[Shot] = (), **values: object) -> tuple[Message, ...]:
+        """The chat to send, turns trimmed; worked examples come before the last turn and are asked in its words."""
+        *turns, last = self._turns
+        chat = [_said(turn, values) for turn in turns]
+        for shot in shots:
+            chat += [
+                _said(last, values | {"question": shot.question}),
+                Message(role="assistant", content=shot.response),
+            ]
+        return (*chat, _said(last, values))
 
     @cached_property
     def _turns(self) -> list[_Turn]:
@@ -74,6 +96,42 @@ class Prompt:
             except TemplateSyntaxError as error:
                 raise UsageError(f"{self.path}: turn {number}, line {error.lineno}: {error.message}") from None
         return turns
+
+
+def _said(turn: _Turn, values: Mapping[str, object]) -> Message:
+    return cast("Message", {"role": turn.role, "content": turn.template.render(**values).strip()})
+
+
+def asks_for(answer_format: str) -> str:
+    """The words of an answer format: those of its name, else the text itself."""
+    return ANSWER_FORMATS.get(answer_format, answer_format)
+
+
+def format_fault(model: ModelConfig, prompts: Sequence[Prompt], policy: Policy) -> str:
+    """Why the answer format of a model can't be meant: no prompt asks for it, or its answers would never count."""
+    told, how = any(prompt.uses("answer_format") for prompt in prompts), how_asked(asks_for(model.answer_format))
+    if told and how not in policy.accept:
+        return f"its answers would be read as {how!r}, but verifier.accept is {', '.join(sorted(policy.accept))}"
+    if not told and "answer_format" in model.model_fields_set:
+        return f"not asked for: {prompts[0].path.name} has no {{{{ answer_format }}}}"
+    return ""
+
+
+def read_shots(path: Path) -> tuple[Shot, ...]:
+    """The worked examples of a JSONL or YAML file. BadRow or UsageError naming the file, the place and the field."""
+    try:
+        if path.suffix in (".yaml", ".yml"):
+            rows = parse_value(path.read_text(encoding="utf-8"))
+            if not isinstance(rows, list):
+                raise UsageError(f"{path}: should be a list of `question` and `response`")
+            lines = {f"{path}: example {number}": orjson.dumps(row) for number, row in enumerate(rows, 1)}
+        else:
+            lines = {f"{path}:{number}": line for number, line in enumerate(open_lines(path), 1) if line.strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: can't be read: {error}") from None
+    if not lines:
+        raise UsageError(f"{path}: holds no example")
+    return tuple(parse_row(line, Shot, where) for where, line in lines.items())
 
 
 def find_prompt(name: str, folders: Sequence[Path]) -> Prompt:

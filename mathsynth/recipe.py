@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from mathsynth.backends import load_backend
 from mathsynth.backends.base import ModelConfig
 from mathsynth.budget import Budget
-from mathsynth.errors import UsageError
-from mathsynth.prompts import Prompt, find_prompt
+from mathsynth.errors import BadRow, UsageError
+from mathsynth.prompts import Prompt, find_prompt, format_fault, read_shots
 from mathsynth.readers import Source
 from mathsynth.records import Problem, Record
-from mathsynth.resources import folder
+from mathsynth.resources import folder, resolve
 from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
 from mathsynth.stages import StageConfig, load_stage, stage_names
 from mathsynth.stages import input as input_stage
+from mathsynth.strategy import Strategy, choose, followed
 from mathsynth.verifier import VERSION as VERIFIER_VERSION
 from mathsynth.verifier import Policy
 from mathsynth.yamlfile import Document, fill_from_env, load, override, parse_value
 
 INPUT = "input"
+Named = list[tuple[str, str, StageConfig | None]]
+"""Steps: name, stage, config, which is None where it is wrong."""
 
 
 class Head(BaseModel):
@@ -52,6 +55,8 @@ class Head(BaseModel):
     """A step in which more than this share of the rows failed ends the run with exit 1."""
     budget: Budget = Budget()
     """`{tokens: …, hours: …, usd: …}`: once one of them is spent the run stops in order; more of it goes on."""
+    strategy: Strategy | None = None
+    """`{queries: …, answer_below: …, rephrase_below: …, follow: …}`: what the budget is best spent on."""
 
 
 TOP_KEYS = frozenset({*Head.model_fields, "steps", "models", INPUT, "verifier", "extends"})
@@ -80,6 +85,11 @@ class Step:
         """The journal's folder, without the hash: a changed config finds old replies."""
         return f"{self.number:02d}-{self.name}"
 
+    @property
+    def splits(self) -> bool:
+        """Whether any part of its rows can be worked on alone."""
+        return load_stage(self.stage).SCOPE == "shard" and not self.config.needs_all()
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -91,6 +101,10 @@ class Recipe:
     policy: Policy
     steps: tuple[Step, ...]
     document: Document
+    followed: tuple[str, ...] = ()
+    """What its strategy made of its steps, in lines for the user."""
+    sets: tuple[str, ...] = ()
+    """The overrides that it was read with."""
 
     @property
     def name(self) -> str:
@@ -101,6 +115,19 @@ class Recipe:
     def base(self) -> Path:
         """What relative paths in the recipe start from."""
         return self.path.parent
+
+    @property
+    def notes(self) -> list[str]:
+        """What its strategy did, and what it says in vain because another key holds: lines for the user."""
+        return [
+            *self.followed,
+            *(
+                f"{step.name}: its sampling.temperature holds, not models.{name}.temperatures"
+                for step in self.steps
+                for name, model in step.models.items()
+                if model.temperatures and "temperature" in getattr(step.config, "sampling", {})
+            ),
+        ]
 
     @property
     def text(self) -> str:
@@ -124,7 +151,7 @@ def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
     """The recipe with its overrides. UsageError with one line for each mistake: file, line, key, what is allowed."""
     document = load(path)
     override(document, sets)
-    return _parse(path, document)
+    return replace(_parse(path, document), sets=tuple(sets))
 
 
 def _parse(path: Path, document: Document, only: str | None = None) -> Recipe:
@@ -166,6 +193,8 @@ class _Parser:
         prompts = self.prompts(configs)
         usable = {name: model for name, model in models.items() if model is not None}
         self.check_models(configs, usable)
+        if policy is not None:
+            self.check_answer_formats(configs, usable, prompts, policy)
         if head is not None and head.budget.usd is not None:
             for name, model in usable.items():
                 if model.price is None:
@@ -175,8 +204,17 @@ class _Parser:
         if self.faults or head is None or policy is None or first is None:
             return None
         recipe = Recipe(self.path, head, usable, policy, (), self.document)
-        steps = tuple(build_steps(recipe, [(n, s, c) for n, s, c in configs if c is not None], prompts))
-        return Recipe(self.path, head, usable, policy, steps, self.document)
+        ready = [(n, s, c) for n, s, c in configs if c is not None]
+        if only is None and head.strategy is not None and head.strategy.follow:
+            assert isinstance(first, input_stage.Config)
+            try:
+                choice = choose(head.strategy, head.budget.tokens, input_stage.size(first, recipe.base)[0])
+                ready, said = followed(choice, ready, steps_data)
+            except UsageError as error:
+                self.fault(("strategy",), str(error))
+                return None
+            recipe = replace(recipe, followed=said)
+        return replace(recipe, steps=tuple(build_steps(recipe, ready, prompts)))
 
     def fault(self, place: Place, text: str) -> None:
         where = self.document.where(place)
@@ -210,7 +248,14 @@ class _Parser:
             self.fault((*place, "backend"), str(error))
             return None
         found: ModelConfig | None = self.config(config, settings, place)
-        return found
+        if found is None or not isinstance(found.few_shot, str):
+            return found
+        try:
+            # The examples themselves, not where they are, are what is sent and what names the step's output.
+            return found.model_copy(update={"few_shot": read_shots(resolve(found.few_shot, self.path.parent))})
+        except (BadRow, UsageError) as error:
+            self.fault((*place, "few_shot"), str(error))
+            return None
 
     def input(self, data: Any) -> StageConfig | None:
         if data is None:
@@ -236,18 +281,19 @@ class _Parser:
             return name, stage, None
         return name, stage, self.config(config, settings, place)
 
-    def prompts(self, configs: list[tuple[str, str, StageConfig | None]]) -> dict[str, Prompt]:
+    def prompts(self, configs: Named) -> dict[str, Prompt]:
         found: dict[str, Prompt] = {}
         for name, _, config in configs:
             for prompt in config.prompt_names() if config else ():
                 try:
-                    found[prompt] = find_prompt(prompt, [self.path.parent / "prompts"])
-                    found[prompt].check(config.prompt_values() if config else frozenset())
+                    read = find_prompt(prompt, [self.path.parent / "prompts"])
+                    read.check(config.prompt_values() if config else frozenset())
+                    found[prompt] = read
                 except UsageError as error:
                     self.fault(("steps", name), str(error))
         return found
 
-    def check_models(self, configs: list[tuple[str, str, StageConfig | None]], models: dict[str, ModelConfig]) -> None:
+    def check_models(self, configs: Named, models: dict[str, ModelConfig]) -> None:
         written = self.document.data.get("models") or {}
         for name, _, config in configs:
             for model in config.model_names() if config else ():
@@ -255,7 +301,19 @@ class _Parser:
                     hint = "" if models else "; say `-r RECIPE`, or `--set models.NAME.backend=…` and so on"
                     self.fault(("steps", name, "model"), unknown(model, models, "model") + hint)
 
-    def check_order(self, configs: list[tuple[str, str, StageConfig | None]]) -> None:
+    def check_answer_formats(
+        self, configs: Named, models: dict[str, ModelConfig], prompts: dict[str, Prompt], policy: Policy
+    ) -> None:
+        """What a model is asked for must be what its prompt says and the verifier takes."""
+        for step, _, config in configs:
+            if config is None or "answer_format" not in config.prompt_values():
+                continue
+            own = [prompts[name] for name in config.prompt_names() if name in prompts]
+            for name in set(config.model_names()) & set(models):
+                if own and (fault := format_fault(models[name], own, policy)):
+                    self.fault(("models", name, "answer_format"), f"{fault} (step {step})")
+
+    def check_order(self, configs: Named) -> None:
         kind: type[Record] = Problem
         for name, stage, _ in configs[1:]:
             if stage not in stage_names():
@@ -273,6 +331,8 @@ def build_steps(
 ) -> Iterator[Step]:
     """The steps with their keys, each built on the one before."""
     before = ""
+    # How an answer is asked for and thinking is read is nothing to those who write questions.
+    solving = {"answer_format", "thinking"}
     for number, (name, stage, config) in enumerate(configs):
         models = {name: recipe.models[name] for name in config.model_names()}
         own = {name: prompts[name] for name in config.prompt_names()}
@@ -281,7 +341,10 @@ def build_steps(
             "version": load_stage(stage).VERSION,
             "config": config.model_dump(mode="json"),
             "prompts": {name: prompt.hash for name, prompt in own.items()},
-            "models": {name: model.model_dump(mode="json") for name, model in models.items()},
+            "models": {
+                name: model.model_dump(mode="json", exclude=None if config.grades() else solving)
+                for name, model in models.items()
+            },
             "seed": recipe.head.seed,
             "before": before,
         }

@@ -91,7 +91,10 @@ class Problem(_Row):
 
 
 class Solution(_Row):
-    """One sampled response to a problem, with its verdict and how it was made."""
+    """One sampled response to a problem, with its verdict and how it was made.
+
+    `reasoning` is thinking that was taken out of the response (`thinking: field` of its model); no key without it.
+    """
 
     id: str = ""
     problem_id: str
@@ -99,6 +102,7 @@ class Solution(_Row):
     answer: str | None = None
     answer_source: Literal["given", "program", "vote", "judge"] | None = None
     response: str
+    reasoning: str | None = Field(default=None, exclude_if=lambda value: value is None)
     format: Literal["cot", "program", "tool", "dialogue"] = "cot"
     extracted: str | None = None
     verdict: Verdict

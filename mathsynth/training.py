@@ -140,7 +140,7 @@ def _batches(rows: Iterable[Row]) -> tuple[Any, Iterator[list[Row]]]:
         if isinstance(value, dict):
             return pyarrow.struct([(key, kind(inner)) for key, inner in value.items()])
         if isinstance(value, list):
-            return pyarrow.list_(kind(value[0]))
+            return pyarrow.list_(kind({key: inner for turn in value for key, inner in turn.items()}))
         kinds = {int: pyarrow.int64(), float: pyarrow.float64()}
         return kinds.get(type(value), pyarrow.string())
 

@@ -258,7 +258,7 @@ def test_sigterm_is_exit_3_and_the_same_command_goes_on(recipe: Path) -> None:
     [
         ("Solve {{ question }}", "expected `## system`"),
         ("## user\n{{ question }", "turn 1, line 2"),
-        ("## user\n{{ question }} {{ hint }}", "{{ hint }} is not given here; what is: question"),
+        ("## user\n{{ question }} {{ hint }}", "{{ hint }} is not given here; what is: answer_format, question"),
         ("## user\nSolve it.", "{{ question }} does not occur"),
     ],
 )

@@ -195,7 +195,7 @@ def test_one_text_with_two_answers_is_dropped_as_a_conflict(ctx: Context) -> Non
 def test_answers_that_cannot_be_compared_are_no_conflict_and_no_near_repetition(
     ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ctx, "same", lambda *_: None)
+    monkeypatch.setattr(ctx.grader, "same", lambda *_: None)
     assert reasons([problem("Add 2 and 3.", "5"), problem("add 2 and 3", "five things")], ctx) == ["exact_question"]
     assert reasons([problem(LONG.format("count", "here"), "32"), problem(LONG.format("see", "here"), "x")], ctx) == []
 

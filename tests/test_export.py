@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from mathsynth.records import Difficulty, Dropped, Problem, Solution, Usage, Verdict
 from mathsynth.stages import export
@@ -149,6 +150,23 @@ def test_a_problem_is_dropped(tmp_path: Path) -> None:
     assert row.reason == "not_a_solution"
     assert (tmp_path / "train.jsonl").read_bytes() == b""
     assert "0 worked solutions" in card(tmp_path)[1]
+
+
+def test_thinking_goes_into_a_field_of_the_message_in_every_kind_of_file(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    inside = solution(0, response="<think>So.</think>It is \\boxed{2}.")
+    rows = [solution(1), inside, solution(2, reasoning="Well.")]
+    for files in ("jsonl", "parquet"):
+        assert len(run(tmp_path / files, rows, reasoning="field", files=files)) == 3
+    written = [row["messages"] for row in lines(tmp_path / "jsonl" / "train.jsonl")]
+    read = [row["messages"] for row in parquet.read_table(tmp_path / "parquet" / "train.parquet").to_pylist()]
+    for one, other in zip(written, read, strict=True):
+        assert one == [{key: text for key, text in turn.items() if text is not None} for turn in other]
+    assert [turns[-1]["reasoning_content"] for turns in written] == ["", "So.", "Well."]
+    assert {turns[-1]["content"] for turns in written} == {"It is \\boxed{2}."}
+    assert not (tmp_path / "jsonl" / "dataset_info.json").exists()
+    with pytest.raises(ValidationError, match="reasoning: field needs format: messages"):
+        export.Config(reasoning="field", format="alpaca")
 
 
 @pytest.mark.parametrize("opening", ["<think>", ""])

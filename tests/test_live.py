@@ -26,7 +26,7 @@ from mathsynth.context import Stop
 from mathsynth.errors import BackendError
 from mathsynth.journal import Journal
 from mathsynth.live import CONTROL, STATUS, Control, Live, Status, read, write
-from mathsynth.pipeline import hold
+from mathsynth.lock import hold
 from mathsynth.progress import Meter, Silent
 from runs import Done, finish, generate_here, rows, start, step, write_recipe
 
@@ -275,7 +275,7 @@ def test_a_retry_waits_for_the_end_of_a_pause(tmp_path: Path, monkeypatch: pytes
     config = ModelConfig(backend="scripted", model="m", max_in_flight=1)
 
     async def run() -> None:
-        caller = Caller(config, lambda _: backend, Journal(tmp_path), Meter("test"), lambda: False)
+        caller = Caller(config, lambda *_: backend, Journal(tmp_path), Meter("test"), lambda: False)
         asking = asyncio.create_task(caller.complete(Request("m", (), Sampling())))
         while not backend.asked:
             await asyncio.sleep(0)

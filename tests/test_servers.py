@@ -140,6 +140,8 @@ def test_what_is_wrong_with_serve_is_told_before_anything_runs(tmp_path: Path) -
     done = generate_here(serving(tmp_path), tmp_path / "run", "http://127.0.0.1:9/v1")
     assert done.code == 2
     assert "models.teacher: serve starts servers at addresses of its own: leave base_url out" in done.err
+    done = generate_here(serving(tmp_path), tmp_path / "run", None, ["models.teacher.batch=true"])
+    assert (done.code, "have no Batch API: leave batch out" in done.err) == (2, True)
     done = generate_here(serving(tmp_path, command="vllm serve {model}"), tmp_path / "run", None)
     assert (done.code, "models.teacher.serve.command: must say where its port goes: {port}" in done.err) == (2, True)
     done = generate_here(serving(tmp_path, command="no-such-server {port}"), tmp_path / "run", None)

@@ -4,8 +4,9 @@ What names a reply in the journals (the request hash, `REQUEST_VERSION` 1):
 
     in                                              out
     model name                                      backend, base_url, serve, API key
-    every message, role and text                    max_in_flight, timeout_s, retries, give_up_after_s
-    temperature, top_p, max_tokens, stop            requests_per_minute, tokens_per_minute, price
+    every message, role and text (also few_shot,    max_in_flight, timeout_s, retries, give_up_after_s
+    system, answer_format, for they are in these)   requests_per_minute, tokens_per_minute, price
+    temperature, top_p, max_tokens, stop            thinking (how a reply is read)
     extra_body, byte for byte                       n (choices a request), slots, threads, context
     seed and sample number                          which run, stage, shard and problem asks
 
@@ -15,8 +16,9 @@ So the same question to the same model is never asked twice, and nothing that ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, TypedDict
 
 import msgspec
 import orjson
@@ -24,11 +26,14 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.budget import Price
+from mathsynth.journal import Journal
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
 from mathsynth.servers import Serve
+from mathsynth.verifier.thinking import join, split
 
 REQUEST_VERSION = 1
+Thinking = Literal["keep", "cut", "field"]
 
 
 class Message(TypedDict):
@@ -36,6 +41,15 @@ class Message(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+class Shot(BaseModel):
+    """A worked example: what was asked and what was answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    question: str = Field(min_length=1)
+    response: str = Field(min_length=1)
 
 
 class Sampling(BaseModel):
@@ -56,6 +70,10 @@ class Sampling(BaseModel):
     field: `{max_tokens: null, max_completion_tokens: 4096}` for models that want it so."""
 
 
+def _unset(value: object) -> bool:
+    return not value
+
+
 class ModelConfig(Sampling):
     """One entry of a recipe's `models:`. Fields marked as tuning never change what is sent, so they are in no hash."""
 
@@ -65,6 +83,17 @@ class ModelConfig(Sampling):
     """The model's name as the server knows it."""
     system: str | None = None
     """A system message put before every conversation that has none."""
+    few_shot: str | tuple[Shot, ...] = Field(default=(), exclude_if=_unset)
+    """Worked examples, asked and answered before each question in the words of its prompt: a JSONL or YAML file of
+    `question` and `response`, or these pairs themselves."""
+    temperatures: tuple[Annotated[float, Field(ge=0)], ...] = Field(default=(), exclude_if=_unset)
+    """Temperatures by sample number, the last one for all further samples; instead of `temperature`."""
+    answer_format: str = Field(default="boxed", min_length=1, exclude_if=lambda value: value == "boxed")
+    """What a solving prompt says at `{{ answer_format }}`: `boxed`, `hash` (####), `sentence` (The answer is), or words
+    of yours to go on after "Solve it step by step and". The verifier must accept what is asked for."""
+    thinking: Thinking = Field(default="keep", exclude_if=lambda value: value == "keep")
+    """Thinking before the response, in tags or in a field of the server's: `keep` it in the response (the field's in
+    `<think>`), `cut` it, or move it to the `field` `reasoning` of the row. It is stored, so a change asks nothing."""
     max_in_flight: InFlight = Field(default=always(64), exclude=True)
     """Requests under way at once: a number, or `min-start-max` (`4-32-512`) to find out how many are best (tuning)."""
     requests_per_minute: float | None = Field(default=None, gt=0, exclude=True)
@@ -83,6 +112,28 @@ class ModelConfig(Sampling):
     def own_servers(self) -> Serve | None:
         """How to start its servers, if they are ours."""
         return None
+
+    @property
+    def patient(self) -> bool:
+        """Whether replies may take hours, and come even if nobody waits for them, as batches do."""
+        return False
+
+    @property
+    def paid(self) -> Price | None:
+        """The price as it is asked here."""
+        return self.price
+
+    @property
+    def shots(self) -> tuple[Shot, ...]:
+        """The worked examples, once the recipe has read their file."""
+        return () if isinstance(self.few_shot, str) else self.few_shot
+
+    def draw(self, sample: int, override: Mapping[str, Any]) -> Sampling:
+        """The sampling of sample number `sample`; what a step overrides holds, over `temperatures` too."""
+        drawn = {name: getattr(self, name) for name in Sampling.model_fields}
+        if self.temperatures:
+            drawn["temperature"] = self.temperatures[min(sample, len(self.temperatures) - 1)]
+        return Sampling(**drawn | dict(override))
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -120,6 +171,25 @@ class Reply(BaseModel):
     """The model's own name for itself, if the server tells."""
     reasoning: str | None = None
     """Thinking that the server delivers apart from the text."""
+
+    def read(self, thinking: Thinking) -> tuple[str, str | None]:
+        """(the response, the thinking to store beside it); what `thinking` says is told at `ModelConfig.thinking`."""
+        if thinking == "keep":
+            return join(self.reasoning, self.text), None
+        said = split(self.text)
+        thoughts = [thought.strip() for thought in (self.reasoning, said.thought) if thought]
+        beside = "\n\n".join(thoughts) or None
+        return said.rest if said.thought is None else said.rest.lstrip(), beside if thinking == "field" else None
+
+
+@dataclass(frozen=True)
+class Home:
+    """What a backend may use of the step that asks, if its work outlives the process."""
+
+    journal: Journal
+    """What is in it was received; beside it there is room for the backend's own files."""
+    say: Callable[[str], None]
+    """Shows what is waited for, until the next reply."""
 
 
 class Backend(Protocol):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request
+from mathsynth.backends.base import Backend, Home, Message, ModelConfig, Reply, Request
 from mathsynth.errors import BackendError, MathsynthError, UsageError
 from mathsynth.guard import Guard
 from mathsynth.limits import InFlight, always
@@ -115,7 +115,7 @@ class Config(ModelConfig):
         return value
 
 
-def connect(config: ModelConfig) -> Backend:
+def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """An engine that starts with its first request. UsageError if vLLM or the adapter is missing."""
     assert isinstance(config, Config)
     for name, value in ENVIRONMENT.items():

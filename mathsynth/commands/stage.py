@@ -30,6 +30,8 @@ def run_stage_command(
     """Run `stage` over the rows of `inputs` into `output`. UsageError for whatever doesn't fit together."""
     sources = [{"path": os.path.abspath(path)} for path in inputs if stage == INPUT]
     found = read_recipe_for(stage, find_recipe(recipe) if recipe else None, sets, sources)
+    for line in found.notes:
+        options.say(line)
     step = found.steps[0]
     shards = [] if stage == INPUT else [path for given in inputs for path in _shards(given)]
     step = replace(step, key=fresh_key({**step.material, "rows": [_seal(path) for path in shards]}))

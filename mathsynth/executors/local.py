@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,7 @@ import orjson
 import mathsynth
 from mathsynth.context import Context
 from mathsynth.errors import RunError, Stopped
+from mathsynth.parts import KEPT, PLACES, Part, PlaceWriter
 from mathsynth.recipe import Step
 from mathsynth.records import Dropped, Failed, Outcoming, Record
 from mathsynth.shards import (
@@ -42,17 +44,24 @@ USE = ".use.json"
 """Where a step's replies begin in its journal, and what interrupted attempts at it counted."""
 
 
-def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Context, rows: int | None) -> Manifest:
+@dataclass(frozen=True)
+class Split:
+    """How a step runs in a part of a run."""
+
+    places: Iterator[int]
+    """The place of each record, in order."""
+    own: Part | None = None
+    """For a step that needs all rows: of what it gives, only the rows of this part are written."""
+
+
+def run_step(
+    step: Step, records: Iterable[Record], directory: Path, ctx: Context, rows: int | None, split: Split | None = None
+) -> Manifest:
     """Run a step into its directory. Whatever an interrupted attempt left there but replies is written anew.
 
     `rows` is how many records there are, if known. RunError if a record was lost, OSError if the disk refuses.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    for path in directory.iterdir():
-        # Hidden ones are the lock, what other shells read and USE; `.tmp` is a file that was never finished.
-        if path.is_file() and path.name != KEY and (path.name[0] != "." or path.suffix == ".tmp"):
-            path.unlink()
-    write_json(directory / KEY, {"key": step.key, "material": step.material})
+    begin(step, directory)
     started, clock = datetime.now(UTC), time.monotonic()
     ctx.meter.total = rows
     ctx.show()
@@ -61,7 +70,7 @@ def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Contex
     use: dict[str, ModelUse] = {}
     try:
         earlier = _earlier_attempts(step, directory, ctx)
-        counts, shards = _drain(step, records, directory, ctx)
+        counts, shards = _drain(step, records, directory, ctx, split)
         done = True
     finally:
         try:
@@ -75,7 +84,7 @@ def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Contex
         key=step.key,
         counts=counts,
         shards=shards,
-        files=_other_files(directory, shards),
+        files=other_files(directory, shards),
         models=use,
         seconds=round(time.monotonic() - clock, 3),
         started=started.isoformat(timespec="seconds"),
@@ -88,56 +97,94 @@ def run_step(step: Step, records: Iterable[Record], directory: Path, ctx: Contex
     return manifest
 
 
-def _drain(step: Step, records: Iterable[Record], directory: Path, ctx: Context) -> tuple[Counts, list[FileSeal]]:
+def begin(step: Step, directory: Path) -> None:
+    """An empty directory for a step, but for what counts its replies, with the material of its key."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in directory.iterdir():
+        # Hidden ones are the lock, what other shells read and USE; `.tmp` is a file that was never finished.
+        if path.is_file() and path.name != KEY and (path.name[0] != "." or path.suffix == ".tmp"):
+            path.unlink()
+    write_json(directory / KEY, {"key": step.key, "material": step.material})
+
+
+def _drain(
+    step: Step, records: Iterable[Record], directory: Path, ctx: Context, split: Split | None
+) -> tuple[Counts, list[FileSeal]]:
     ledger = _Ledger()
     dropped: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     with ExitStack() as files:
         dropped_file = files.enter_context(atomic(directory / DROPPED))
         failed_file = files.enter_context(atomic(directory / FAILED))
+        if split is not None:
+            ctx.places = PlaceWriter(files.enter_context(atomic(directory / PLACES)), split.places)
 
-        def kept() -> Iterator[Record]:
-            for row in load_stage(step.stage).run(ledger.reading(records, ctx), step.config, ctx):
+        def kept() -> Iterator[bytes]:
+            for row in _made(step, records, ledger, ctx, split):
                 ledger.account(row)
                 if isinstance(row, Dropped):
                     dropped[row.reason] += 1
                     dropped_file.write(to_line(row))
+                    ctx.count(DROPPED)
                 elif isinstance(row, Failed):
                     failed[row.boundary] += 1
                     failed_file.write(to_line(row))
+                    ctx.count(FAILED)
                 else:
+                    ctx.count(KEPT)
                     ctx.meter.rows += 1
-                    yield row
+                    yield to_line(row)
 
-        shards = list(_write_shards(kept(), directory))
+        shards = list(write_shards(kept(), directory))
+        if ctx.places is not None:
+            ctx.places.flush()
     rows = sum(shard.rows for shard in shards)
-    read = ledger.read if step.number or ledger.read else rows + sum(dropped.values())
-    ledger.close(step.name)
+    read = ledger.read or rows + sum(dropped.values())
+    ledger.close(step.name, None if split is None or split.own else ctx.meter.done)
     return Counts(read=read, kept=rows, dropped=dict(dropped), failed=dict(failed)), shards
 
 
-def _write_shards(rows: Iterator[Record], directory: Path) -> Iterator[FileSeal]:
-    number, row = 0, next(rows, None)
-    while row is not None:
+def _made(
+    step: Step, records: Iterable[Record], ledger: _Ledger, ctx: Context, split: Split | None
+) -> Iterator[Outcoming]:
+    """What a step makes of its records; in a part of a run, only its own rows of a step that needs all."""
+    stage = load_stage(step.stage)
+    if split is None or split.own is None:
+        yield from stage.run(ledger.reading(records, ctx), step.config, ctx)
+        return
+    # The input is cheap to read again. What another such step made is in the run's own directory.
+    for row in records if step.number else stage.run(iter(()), step.config, ctx):
+        if ctx.stopping:
+            raise Stopped(ctx.stopping)
+        # A row put aside goes with the one after it.
+        if split.own.owns(ctx.meter.done):
+            yield row
+        ctx.meter.done += not isinstance(row, (Dropped, Failed))
+
+
+def write_shards(lines: Iterator[bytes], directory: Path) -> Iterator[FileSeal]:
+    """Write lines as numbered files of SHARD_ROWS each."""
+    number, line = 0, next(lines, None)
+    while line is not None:
         path = directory / shard_name(number)
         with atomic(path) as file:
-            row = _fill(file, row, rows)
+            line = _fill(file, line, lines)
         yield seal(path)
         number += 1
 
 
-def _fill(file: IO[bytes], row: Record, rows: Iterator[Record]) -> Record | None:
-    """Write a shard's worth of rows, the first one given; the row that begins the next shard."""
-    following: Record | None = row
+def _fill(file: IO[bytes], line: bytes, lines: Iterator[bytes]) -> bytes | None:
+    """Write a shard's worth of lines, the first one given; the line that begins the next shard."""
+    following: bytes | None = line
     for _ in range(SHARD_ROWS):
         if following is None:
             break
-        file.write(to_line(following))
-        following = next(rows, None)
+        file.write(following)
+        following = next(lines, None)
     return following
 
 
-def _other_files(directory: Path, shards: list[FileSeal]) -> list[FileSeal]:
+def other_files(directory: Path, shards: list[FileSeal]) -> list[FileSeal]:
     """Everything that the stage wrote beside its shards. A stage command keeps more there."""
     apart = {KEY, MANIFEST, REPLIES, SERVERS, *(shard.file for shard in shards)}
     found = []
@@ -197,7 +244,12 @@ class _Ledger:
         fields: dict[str, Any] = row.row if isinstance(row, (Dropped, Failed)) else row.__dict__
         self._owing.difference_update((fields.get("id", ""), fields.get("problem_id", ""), *fields.get("parents", ())))
 
-    def close(self, step: str) -> None:
+    def close(self, step: str, done: int | None) -> None:
+        """RunError if a record was lost, or if it can't be told which rows were made of which record."""
+        if done is not None and done != self.read:
+            raise RunError(
+                f"step {step}: {done} of {self.read} records are counted as done; this is a bug of the stage"
+            )
         if self._owing:
             raise RunError(
                 f"step {step}: {len(self._owing)} of {self.read} records are neither kept nor dropped nor failed, "

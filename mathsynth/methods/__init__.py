@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,6 +24,9 @@ from mathsynth.records import Dropped, Problem
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
+
+
+Kind = Literal["rephrased", "new"]
 
 
 class MethodConfig(BaseModel):
@@ -38,6 +41,10 @@ class MethodConfig(BaseModel):
     def calls(self) -> int:
         """Model calls for one seed."""
         return 0
+
+    def kind(self) -> Kind:
+        """What its problems are to their seed: the same in other words, or others."""
+        return "new"
 
     def makes(self) -> int:
         """Problems made from one seed, at most."""
@@ -77,7 +84,7 @@ async def ask_for_question(
 ) -> tuple[str, Reply, tuple[str, str] | None]:
     """One question from the model: its text, the reply, and why it is refused, if it is."""
     reply = await ctx.complete(model, ctx.request(model, messages, sample=sample))
-    question = read_question(reply.text)
+    question = read_question(reply.read("cut")[0])
     refused = fault(question, seed.question, reply.finish_reason, keeps_answer=keeps_answer, max_change=max_change)
     return question or reply.text, reply, refused
 

@@ -49,7 +49,7 @@ async def make(seed: Problem, config: Config, model: str, ctx: Context) -> list[
     """The changed problems of one seed."""
     rows: list[Problem | Dropped] = []
     for way in config.ways:
-        messages = ctx.prompt(config.prompt).messages(question=seed.question, instruction=INSTRUCTIONS[way])
+        messages = ctx.chat(model, config.prompt, question=seed.question, instruction=INSTRUCTIONS[way])
         text, _, refused = await ask_for_question(ctx, model, messages, 0, seed, keeps_answer=False)
         meta: dict[str, str] = {"evolution": way}
         if way == "numbers" and seed.solution:

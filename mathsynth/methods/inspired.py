@@ -33,7 +33,7 @@ class Config(MethodConfig):
 async def make(seed: Problem, config: Config, model: str, ctx: Context) -> list[Problem | Dropped]:
     """The new problems of one seed."""
     rows: list[Problem | Dropped] = []
-    messages = ctx.prompt(config.prompt).messages(question=seed.question)
+    messages = ctx.chat(model, config.prompt, question=seed.question)
     for sample in range(config.n):
         text, _, refused = await ask_for_question(ctx, model, messages, sample, seed, keeps_answer=False)
         problem = child(seed, text, method="inspired", answer=None, meta={"sample": sample})

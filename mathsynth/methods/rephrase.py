@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mathsynth.methods import MethodConfig, ask_for_question, child
+from mathsynth.methods import Kind, MethodConfig, ask_for_question, child
 from mathsynth.records import Dropped, Problem
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ class Config(MethodConfig):
         """The prompt above."""
         return (self.prompt,)
 
+    def kind(self) -> Kind:
+        """The seed in other words."""
+        return "rephrased"
+
     def calls(self) -> int:
         """One for each rewrite."""
         return self.n
@@ -42,7 +46,7 @@ async def make(seed: Problem, config: Config, model: str, ctx: Context) -> list[
     if seed.answer is None:
         return []
     rows: list[Problem | Dropped] = []
-    messages = ctx.prompt(config.prompt).messages(question=seed.question)
+    messages = ctx.chat(model, config.prompt, question=seed.question)
     for sample in range(config.n):
         text, _, refused = await ask_for_question(
             ctx, model, messages, sample, seed, keeps_answer=True, max_change=config.max_change

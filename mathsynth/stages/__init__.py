@@ -5,7 +5,9 @@ A stage is a module with
 * `VERSION`, raised when its rows change for the same config;
 * `class Config(StageConfig)`, a sentence under each field;
 * `TAKES` and `GIVES`, the kinds of record it reads and yields;
-* `SCOPE`: `"shard"` if any part of the rows can be worked on alone, `"all"` if every row is needed at once;
+* `SCOPE`: `"shard"` if any part of the rows can be worked on alone (unless its config `needs_all()`), `"all"` if every
+  row is needed at once; with `"shard"`, `ctx.meter.done` rises after a record's last row, which `ctx.each` sees to, and
+  files beside the rows are written by `ctx.lines`;
 * `run(records, config, ctx)`, a generator of kept rows, `Dropped` and `Failed`, in the order of the input;
 * if there is more to say than its keys, `more_help()`.
 
@@ -18,7 +20,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,6 +30,7 @@ from mathsynth.settings import keys_of
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
+    from mathsynth.methods import Kind
 
 Row = TypeVar("Row", Problem, Solution)
 
@@ -60,6 +63,22 @@ class StageConfig(BaseModel):
     def rows_per_row(self) -> tuple[int, int]:
         """Rows that one row becomes, (least, most)."""
         return 0, 1
+
+    def makes(self) -> frozenset[Kind]:
+        """The kinds of problems that the stage makes from others."""
+        return frozenset()
+
+    def making(self, kind: Kind) -> Self:
+        """The same, making only problems of this kind, which is one of `makes()`."""
+        return self
+
+    def spending(self, calls: int) -> Self:
+        """The same, asking each problem so often, if it is a stage that solves."""
+        return self
+
+    def needs_all(self) -> str:
+        """Why this config needs every row at once, though the stage's SCOPE is `shard`; empty if it doesn't."""
+        return ""
 
     def grades(self) -> bool:
         """Whether the verifier's rules shape the stage's rows."""

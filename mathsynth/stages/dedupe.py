@@ -121,7 +121,7 @@ def run(records: Iterator[Problem | Solution], config: Config, ctx: Context) -> 
     with Spool(ctx.directory) as rows, Spool(ctx.directory) as questions:
         table = Table(rows, questions)
         kind = _fill(table, records, config)
-        asked = _repeated_questions(table, config, ctx.same) if config.problems != "off" else {}
+        asked = _repeated_questions(table, config, ctx.grader.same) if config.problems != "off" else {}
         solved = _repeated_solutions(table, asked) if kind is Solution and config.solutions != "off" else {}
         for number in range(len(rows)):
             row = parse_row(rows.read(number), kind, f"row {number + 1}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mathsynth import training
 from mathsynth.card import Split, Tally, write_card
@@ -20,16 +20,15 @@ from mathsynth.records import Outcoming, Record, Solution, content_id
 from mathsynth.shards import atomic, write_json
 from mathsynth.stages import StageConfig
 from mathsynth.verifier import CUT, extract
+from mathsynth.verifier.thinking import split
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
 
-VERSION = 1
+VERSION = 2
 SCOPE = "all"
 TAKES = (Solution,)
 GIVES = Solution
-
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 class Config(StageConfig):
@@ -44,12 +43,20 @@ class Config(StageConfig):
     """Share of the rows that goes to a validation split, as near as whole problem families allow."""
     system: str | None = None
     """A system message for every row."""
-    reasoning: Literal["keep", "strip"] = "keep"
-    """Whether text in `<think>` tags stays. A row whose answer would go with it is put aside."""
+    reasoning: Literal["keep", "strip", "field"] = "keep"
+    """Thinking: `keep` what the response has, `strip` it, or give the assistant's message the `field`
+    `reasoning_content` with it, which the chat templates of thinking models take (`messages` only). A row whose answer
+    would go with it is put aside."""
     max_chars: int | None = Field(default=None, ge=1)
     """Longest question and response together, in characters; longer rows are put aside."""
     metadata: bool = True
     """Give each row its ids, source, licence, method, persona, model, sampling, verdict rule and token count."""
+
+    @model_validator(mode="after")
+    def _has_the_field(self) -> Config:
+        if self.reasoning == "field" and self.format != "messages":
+            raise ValueError(f"reasoning: field needs format: messages, for {self.format} has no place for it")
+        return self
 
 
 def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
@@ -68,6 +75,8 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
                     yield ctx.dropped(record, reason, detail)
                     continue
                 row = training.render(config.format, record.question, response, config.system)
+                if config.reasoning == "field":
+                    row["messages"][-1]["reasoning_content"] = _thinking(record)
                 if config.metadata:
                     row["metadata"] = training.metadata(record)
                 file.write(orjson.dumps([record.problem_id, row]) + b"\n")
@@ -86,19 +95,24 @@ def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
         return "", "not_correct", f"the verdict is {verdict.outcome}: {verdict.reason}"
     if solution.finish_reason in CUT:
         return "", "truncated", f"the reply was cut ({solution.finish_reason})"
-    if config.reasoning == "strip":
-        # Templates that open the tag in the prompt leave only its end in the reply.
-        text = _THOUGHT.sub("", text).rpartition("</think>")[2].strip()
-        if "<think>" in text:
-            return "", "unclosed_reasoning", "a <think> tag is never closed"
-        if text != solution.response.strip() and not _gives_the_same(text, solution.response):
-            return "", "answer_in_reasoning", "without the text in <think> tags it does not give its answer"
+    if config.reasoning != "keep":
+        thought, text, closed = split(text)
+        text = text.strip()
+        if not closed:
+            return "", "unclosed_reasoning", "its thinking is never closed"
+        if thought is not None and not _gives_the_same(text, solution.response):
+            return "", "answer_in_reasoning", "without its thinking it does not give its answer"
     if not text.strip():
         return "", "empty", "the response is empty"
     length = len(solution.question) + len(text)
     if config.max_chars is not None and length > config.max_chars:
         return "", "too_long", f"{length} characters, the limit is {config.max_chars}"
     return text, "", ""
+
+
+def _thinking(solution: Solution) -> str:
+    """All thinking of a row, never null, for then a column would have two types."""
+    return "\n\n".join(filter(None, (solution.reasoning, split(solution.response).thought)))
 
 
 def _gives_the_same(text: str, response: str) -> bool:
@@ -163,7 +177,7 @@ def _write(waiting: Path, families: Families, tally: Tally, config: Config, ctx:
         splits.append(Split(name, paths[name], rows, len(inside), len({families.of(problem) for problem in inside})))
     if config.files == "datasets":
         training.finish_data_set(ctx.directory, paths)
-    else:
+    elif config.reasoning != "field":  # which LLaMA-Factory would leave out without a word
         name = re.sub(r"[^A-Za-z0-9_]+", "_", ctx.info.name) or "mathsynth"
         entries = training.llama_factory(name, config.format, config.system is not None, paths)
         write_json(ctx.directory / "dataset_info.json", entries)
@@ -171,7 +185,8 @@ def _write(waiting: Path, families: Families, tally: Tally, config: Config, ctx:
         ctx.directory / "axolotl.yaml",
         training.axolotl(config.format, config.system is not None, config.files, paths),
     )
-    card = write_card(tally, ctx.info, splits, row_format=config.format, reasoning=config.reasoning)
+    told = "in `reasoning_content` instead" if config.reasoning == "field" else config.reasoning
+    card = write_card(tally, ctx.info, splits, row_format=config.format, reasoning=told)
     _text(ctx.directory / "README.md", card)
 
 

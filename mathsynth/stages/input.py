@@ -72,6 +72,18 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
         raise RunError(f"no problem in {paths}" + (f"; the first bad row is {first_bad}" if first_bad else ""))
 
 
+def size(config: Config, base: Path) -> tuple[int, int]:
+    """(number of problems, mean characters of a question) of all sources. BadRow if they are strict and one is bad."""
+    count = characters = 0
+    for source in config.sources:
+        for _, found in read(source, base):
+            if isinstance(found, Problem) and count != config.limit:
+                count, characters = count + 1, characters + len(found.question)
+            elif isinstance(found, BadRow) and config.strict:
+                raise found
+    return count, characters // max(count, 1)
+
+
 def _contents(place: Place) -> list[str]:
     if place.path is None:
         return []

@@ -16,14 +16,14 @@ from pydantic import Field
 
 from mathsynth.context import Context
 from mathsynth.errors import UsageError
-from mathsynth.methods import ask_for_question, child
+from mathsynth.methods import Kind, ask_for_question, child
 from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.resources import resolve
 from mathsynth.shards import open_lines, seal
 from mathsynth.similarity import Block, jaccard, sketch, words
 from mathsynth.stages import StageConfig, only
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
@@ -73,6 +73,10 @@ class Config(StageConfig):
         """None for a problem that is not retold."""
         return 0, self.per_problem
 
+    def makes(self) -> frozenset[Kind]:
+        """The same problem retold, or another one."""
+        return frozenset({"rephrased" if self.kind == "keep" else "new"})
+
     def rows_per_row(self) -> tuple[int, int]:
         """The problem and its retellings."""
         kept = int(self.keep_originals)
@@ -91,7 +95,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             return rows or [ctx.dropped(problem, "no_reference", "a retelling that keeps the answer needs one")]
         drawn = ctx.rng(problem.id).sample(personas, min(config.per_problem, len(personas)))
         for identifier, persona in drawn:
-            messages = ctx.prompt(config.prompt_names()[0]).messages(question=problem.question, persona=persona)
+            messages = ctx.chat(config.model, config.prompt_names()[0], question=problem.question, persona=persona)
             keeps = config.kind == "keep"
             text, _, refused = await ask_for_question(
                 ctx, config.model, messages, 0, problem, keeps_answer=keeps, max_change=config.max_change

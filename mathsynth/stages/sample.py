@@ -9,11 +9,11 @@ says what every problem cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -23,18 +23,22 @@ from mathsynth.context import Context
 from mathsynth.errors import BackendError
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution, Verdict
 from mathsynth.settings import validate
-from mathsynth.shards import PROBLEMS, REJECTED, atomic, to_json_line, to_line
+from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import StageConfig, only
 from mathsynth.verifier import CUT
 from mathsynth.verifier.vote import Vote, samples_missing, vote
 
-VERSION = 2
-SCOPE = "all"
+VERSION = 3
+SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Solution
 
 OPEN_PER_SLOT = 16
 """Unfinished or not yet written problems per request slot: bounds memory when one early problem takes long."""
+CARRIED = ["question", "answer", "answer_source", "source", "license", "level", "topics", "method", "parents", "meta"]
+"""What a solution takes over from its problem."""
+
+WriteLine = Callable[[bytes], None]
 
 
 class VoteConfig(StageConfig):
@@ -54,7 +58,7 @@ class Config(StageConfig):
     model: str = "teacher"
     """The entry of `models:` that solves."""
     prompt: str = "solve"
-    """The prompt; it is given `question`."""
+    """The prompt; it is given `question` and `answer_format`."""
     policy: Literal["fixed", "uniform", "prop2diff", "adaptive"] = "uniform"
     """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty;
     `adaptive`: the same without a pilot, and under a token budget each sample goes where it gains most."""
@@ -86,6 +90,10 @@ class Config(StageConfig):
         """The prompts whose content is part of the hash."""
         return (self.prompt,)
 
+    def prompt_values(self) -> frozenset[str]:
+        """The problem, and how the model's config wants the answer."""
+        return frozenset({"question", "answer_format"})
+
     def model_names(self) -> tuple[str, ...]:
         """The models that are asked."""
         return (self.model,)
@@ -102,9 +110,20 @@ class Config(StageConfig):
         """At most k solutions."""
         return 0, self.k
 
+    def spending(self, calls: int) -> Self:
+        """Up to so many correct ones in so many samples."""
+        vote = self.vote.model_copy(update={"samples": max(2, calls)})
+        return self.model_copy(update={"k": calls, "max_trials": calls, "vote": vote})
+
     def grades(self) -> bool:
         """Yes."""
         return True
+
+    def needs_all(self) -> str:
+        """Whether one problem's samples depend on the others'."""
+        if self.policy == "prop2diff":
+            return "policy prop2diff sets every target by the largest fail rate of all problems"
+        return "token_budget is one budget for all problems" if self.token_budget is not None else ""
 
 
 @dataclass
@@ -170,8 +189,8 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         allocator.record(number, sample, _outcome(graded), graded.prompt_tokens + graded.completion_tokens)
 
     with ExitStack() as files:
-        ledger = files.enter_context(atomic(ctx.directory / PROBLEMS))
-        rejected = files.enter_context(atomic(ctx.directory / REJECTED)) if config.keep_wrong else None
+        ledger = files.enter_context(ctx.lines(PROBLEMS))
+        rejected = files.enter_context(ctx.lines(REJECTED)) if config.keep_wrong else None
 
         def finished() -> Iterator[Outcoming]:
             nonlocal written
@@ -185,16 +204,16 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             yield from finished()
         yield from finished()
         for problem in problems:
-            ctx.meter.done += 1
             yield ctx.dropped(problem, "budget", f"token_budget={config.token_budget} was spent before it was asked")
+            ctx.meter.done += 1
 
 
 def _missing(asked: Asked, config: Config, ctx: Context, settled: int) -> int:
     """How many samples more a vote takes at least, when so many count."""
     answers = [_answer(asked.samples[number]) for number in range(settled)]
-    rules = config.vote
+    rules, same = config.vote, ctx.grader.same
     return samples_missing(
-        answers, rules.samples, min_share=rules.min_share, min_votes=rules.min_votes, rows=config.k, same=ctx.same
+        answers, rules.samples, min_share=rules.min_share, min_votes=rules.min_votes, rows=config.k, same=same
     )
 
 
@@ -205,28 +224,24 @@ async def _ask(problem: Problem, sample: int, config: Config, ctx: Context) -> S
         if error.fatal:
             raise
         return Sample(None, error=str(error))
-    return Sample(
-        await _grade(problem, reply, ctx),
-        reply.finish_reason,
-        reply.usage.prompt_tokens,
-        reply.usage.completion_tokens,
-    )
+    verdict = await _grade(problem, reply, ctx)
+    return Sample(verdict, reply.finish_reason, reply.usage.prompt_tokens, reply.usage.completion_tokens)
 
 
 def _request(problem: Problem, sample: int, config: Config, ctx: Context) -> Request:
-    messages = ctx.prompt(config.prompt).messages(question=problem.question)
+    messages = ctx.chat(config.model, config.prompt, question=problem.question)
     return ctx.request(config.model, messages, sample=sample, sampling=config.sampling)
 
 
 async def _grade(problem: Problem, reply: Reply, ctx: Context) -> Verdict:
     if problem.answer is not None:
-        return await ctx.check(problem.answer, response=reply.text, finish_reason=reply.finish_reason)
+        return await ctx.grader.check(problem.answer, response=reply.text, finish_reason=reply.finish_reason)
     # No reference yet: an answer compared with itself is read, found gradable or not, and waits for the vote.
-    return await ctx.read(reply.text, finish_reason=reply.finish_reason)
+    return await ctx.grader.read(reply.text, finish_reason=reply.finish_reason)
 
 
 def _settle(
-    asked: Asked, trials: Trials, config: Config, ctx: Context, ledger: IO[bytes], rejected: IO[bytes] | None
+    asked: Asked, trials: Trials, config: Config, ctx: Context, ledger: WriteLine, rejected: WriteLine | None
 ) -> Iterator[Outcoming]:
     """The rows of a finished problem, and its line in the ledger."""
     problem = asked.problem
@@ -252,14 +267,14 @@ def _settle(
         reason, detail = _unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx)
     kept = [] if reason else correct[: min(trials.target or config.k, config.k)]
 
-    ledger.write(to_json_line(_ledger_line(problem, trials, counted, len(correct), len(kept), reason, config)))
+    ledger(to_json_line(_ledger_line(problem, trials, counted, len(correct), len(kept), reason, config)))
     difficulty = _difficulty(counted, len(correct), ctx.model(config.model).model)
     for number in kept:
         yield _solution(problem, number, counted[number], difficulty, config, ctx)
     if rejected is not None:
         for number, sample in counted.items():
             if sample.verdict is not None and number not in kept and _outcome(sample) != "correct":
-                rejected.write(to_line(_solution(problem, number, sample, difficulty, config, ctx)))
+                rejected(to_line(_solution(problem, number, sample, difficulty, config, ctx)))
     for number, sample in counted.items():
         if sample.error:
             yield ctx.failed(problem, "model", f"sample {number}: {sample.error}")
@@ -275,7 +290,7 @@ def _outcome(sample: Sample) -> Outcome:
 
 
 def _elect(counted: dict[int, Sample], ctx: Context) -> Vote:
-    return vote([_answer(sample) for sample in counted.values()], ctx.same)
+    return vote([_answer(sample) for sample in counted.values()], ctx.grader.same)
 
 
 def _answer(sample: Sample) -> str | None:
@@ -300,7 +315,7 @@ def _as_voted(sample: Sample, problem: Problem, ctx: Context) -> Sample:
     """The sample graded against the answer that the vote chose."""
     if sample.verdict is None or sample.verdict.extracted is None or problem.answer is None:
         return sample
-    verdict = ctx.checker.check_now(problem.answer, answer=sample.verdict.extracted)
+    verdict = ctx.grader.checker.check_now(problem.answer, answer=sample.verdict.extracted)
     verdict = verdict.model_copy(update={"extracted": sample.verdict.extracted, "how": sample.verdict.how})
     return Sample(verdict, sample.finish_reason, sample.prompt_tokens, sample.completion_tokens)
 
@@ -366,13 +381,13 @@ def _solution(
 ) -> Solution:
     request = _request(problem, number, config, ctx)
     reply = ctx.stored(request)
+    response, reasoning = reply.read(ctx.model(config.model).thinking)
     assert sample.verdict is not None
     return Solution(
+        **{name: getattr(problem, name) for name in CARRIED},
         problem_id=problem.id,
-        question=problem.question,
-        answer=problem.answer,
-        answer_source=problem.answer_source,
-        response=reply.text,
+        response=response,
+        reasoning=reasoning,
         extracted=sample.verdict.extracted,
         verdict=sample.verdict,
         model=request.model,
@@ -380,12 +395,5 @@ def _solution(
         seed=number,
         usage=reply.usage,
         finish_reason=reply.finish_reason,
-        source=problem.source,
-        license=problem.license,
-        level=problem.level,
-        topics=problem.topics,
-        method=problem.method,
-        parents=problem.parents,
         difficulty=difficulty,
-        meta=problem.meta,
     )

@@ -7,18 +7,18 @@ them, so errors don't pile up (LLM2LLM, methods.md 10b).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, SerializeAsAny, field_validator
 
 from mathsynth.context import Context
 from mathsynth.errors import UsageError
-from mathsynth.methods import MethodConfig, load_method, method_names
+from mathsynth.methods import Kind, MethodConfig, load_method, method_names
 from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.settings import ConfigError, Place, keys_of, validate
 from mathsynth.stages import StageConfig, only
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
@@ -69,6 +69,15 @@ class Config(StageConfig):
         most = sum(method.calls() for method in self.methods.values())
         return most, most
 
+    def makes(self) -> frozenset[Kind]:
+        """What its methods make."""
+        return frozenset(method.kind() for method in self.methods.values())
+
+    def making(self, kind: Kind) -> Self:
+        """With the methods of this kind."""
+        kept = {name: method for name, method in self.methods.items() if method.kind() == kind}
+        return self.model_copy(update={"methods": kept})
+
     def rows_per_row(self) -> tuple[int, int]:
         """The seed and what the methods make at most."""
         kept = int(self.keep_seeds)
@@ -94,14 +103,20 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         # By name: the order in which a recipe names them is in no key, so it must change no row.
         for name, settings in sorted(config.methods.items()):
             rows += await load_method(name).make(seed, settings, config.model, ctx)
-        made = any(isinstance(row, Problem) for row in rows)
-        return rows if made or rows else [ctx.dropped(seed, "nothing_made", "no method applies to this seed")]
+        return _once(rows, ctx) or [ctx.dropped(seed, "nothing_made", "no method applies to this seed")]
 
-    seen: dict[str, str] = {}
-    for row in ctx.each(only(Problem, records, ctx.stage), expand):
+    yield from ctx.each(only(Problem, records, ctx.stage), expand)
+
+
+def _once(rows: list[Outcoming], ctx: Context) -> list[Outcoming]:
+    """A seed's rows, what was made of it twice put aside. What other seeds became is for `dedupe`, which sees all."""
+    seen: set[str] = set()
+    once: list[Outcoming] = []
+    for row in rows:
+        if isinstance(row, Problem) and row.id in seen:
+            once.append(ctx.dropped(row, "made_before", "the same problem was already made from this seed"))
+            continue
+        once.append(row)
         if isinstance(row, Problem):
-            if row.id in seen:
-                yield ctx.dropped(row, "made_before", f"the same problem was already made from {seen[row.id]}")
-                continue
-            seen[row.id] = row.parents[-1] if row.parents else row.id
-        yield row
+            seen.add(row.id)
+    return once

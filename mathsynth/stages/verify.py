@@ -17,6 +17,7 @@ from mathsynth.stages import StageConfig, only
 from mathsynth.verifier.equations import operations
 from mathsynth.verifier.junk import RULES, junk
 from mathsynth.verifier.steps import false_steps
+from mathsynth.verifier.thinking import join
 
 VERSION = 1
 SCOPE = "shard"
@@ -49,7 +50,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
     async def grade(row: Solution) -> list[Outcoming]:
         if row.answer is None:
             return [ctx.dropped(row, "no_reference", "there is no answer to compare with")]
-        verdict = await ctx.check(row.answer, response=row.response, finish_reason=row.finish_reason)
+        verdict = await ctx.grader.check(row.answer, response=row.response, finish_reason=row.finish_reason)
         false = [] if config.steps == "off" else [step.key for step in false_steps(row.response)]
         checks = row.checks if config.steps == "off" else row.checks | {"false_steps": false}
         row = row.model_copy(update={"verdict": verdict, "extracted": verdict.extracted, "checks": checks})
@@ -60,7 +61,8 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         expected = row.meta.get("operations")
         if expected and config.operations == "drop" and operations(row.response) != expected:
             return [ctx.dropped(row, "other_operations", f"the seed calculates {expected}")]
-        found = junk(row.response, config.junk, question=row.question, reference=row.answer, language=config.language)
+        whole = join(row.reasoning, row.response)  # what is trained on has its reasoning, wherever it is stored
+        found = junk(whole, config.junk, question=row.question, reference=row.answer, language=config.language)
         return [ctx.dropped(row, *found[0])] if found else [row]
 
     yield from ctx.each(only(Solution, records, ctx.stage), grade)

@@ -39,14 +39,14 @@ from __future__ import annotations
 
 from mathsynth.records import Verdict
 from mathsynth.verifier.expressions import NeedSlow
-from mathsynth.verifier.extract import Extracted, extract
+from mathsynth.verifier.extract import Extracted, extract, how_asked
 from mathsynth.verifier.judge import judge
 from mathsynth.verifier.policy import GRADING, TRAINING, Policy
 from mathsynth.verifier.verdict import CUT, question, verdict
 from mathsynth.verifier.words import Finding
 from mathsynth.verifier.worker import Checker
 
-VERSION = 1
+VERSION = 2
 """Raised when verdicts change for the same texts and policy; part of the hash of every stage that grades."""
 
 _DEFAULT = Policy()
@@ -76,4 +76,4 @@ def check(
     return verdict(asked, found, policy)
 
 
-__all__ = ["CUT", "GRADING", "TRAINING", "Checker", "Extracted", "Policy", "check", "equal", "extract"]
+__all__ = ["CUT", "GRADING", "TRAINING", "Checker", "Extracted", "Policy", "check", "equal", "extract", "how_asked"]

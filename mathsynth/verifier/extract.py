@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mathsynth.verifier.normal import unwrap
 from mathsynth.verifier.policy import How
+from mathsynth.verifier.thinking import split
 
 READ_AT_MOST = 200_000
 
@@ -36,8 +37,6 @@ _END = re.compile(
     r"<\|(?:im_end|endoftext|eot_id|end|end_of_text|im_start|eom_id|user|system|return)\|>|</s>|<eos>|"
     r"<(?:end|start)_of_turn>|<｜end▁of▁sentence｜>|\[/?INST\]"
 )
-_THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning)>|<\|end_of_thought\|>|<channel\|>", re.I)
-_THINK = re.compile(r"<(?:think|thinking|thought|reasoning)>|<\|begin_of_thought\|>", re.I)
 _TAG = re.compile(r"(?:<answer>|\[ANSWER\])(.*?)(?:</answer>|\[/ANSWER\]|\Z)", re.S | re.I)
 _MARKS = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's calculator marks
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.S)
@@ -94,20 +93,24 @@ def extract(response: str) -> Extracted | None:
     return found if isinstance(found, Extracted) else None
 
 
+def how_asked(instruction: str) -> How:
+    """How an answer will be found that is written as this instruction says."""
+    if _BOX.search(instruction):
+        return "boxed"
+    marked = "####" in instruction or _TAG.search(instruction) or _CUE.search(instruction)
+    return "answer phrase" if marked else "last line"
+
+
 def read_answer(response: str) -> Extracted | Missing:
     """The answer of a response, or why there is none. Reads at most its last 200 kB; linear in its length."""
     text, cut = response, False
     if match := _START.match(text):
         text = text[match.end() :]
-    ends = [m.end() for m in _THINK_END.finditer(text)]
-    if ends:
-        text, thought = text[ends[-1] :], True
-        if not _END.split(text, maxsplit=1)[0].strip():
-            return Missing("no_answer", "nothing after the thinking")
-    else:
-        thought = False
-    if not thought and _THINK.search(text):
+    thought, text, closed = split(text)
+    if not closed:
         return Missing("truncated", "cut inside its thinking")
+    if thought is not None and not _END.split(text, maxsplit=1)[0].strip():
+        return Missing("no_answer", "nothing after the thinking")
     text = _END.split(text, maxsplit=1)[0][-READ_AT_MOST:]
     tagged = [m[1] for m in _TAG.finditer(text) if m[1].strip()]
     if tagged:

@@ -1,0 +1,103 @@
+"""A run that is shared out: which rows are a part's own, and by what `merge` puts the parts together again.
+
+Part I of N works on every N-th row, from row I on, of a step that needs all rows (`input` first), in a directory of its
+own: RUN/shards/I-of-N. Each step there also writes `places.jsonl`: for every such row, in order, how many lines of each
+file it became. So the merge copies lines, and needs no ids to know what came from what.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from mathsynth.errors import RunError, UsageError
+from mathsynth.shards import open_lines, to_json_line, write_json
+
+SHARDS, PART, MERGED = "shards", "shard.json", "merged.json"
+PLACES = "places.jsonl"
+KEPT = "kept"
+"""What `places.jsonl` calls the lines of the numbered files."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part `index` of `of`, counted from 0."""
+
+    index: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.of}"
+
+    def directory(self, run: Path) -> Path:
+        """Its own directory in a run."""
+        return run / SHARDS / f"{self.index}-of-{self.of}"
+
+    def owns(self, place: int) -> bool:
+        """Whether the row at this place, counted from 0, is its own."""
+        return place % self.of == self.index
+
+
+def parse_part(text: str) -> Part:
+    """`3/8` as a Part. UsageError if there is no such part."""
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    if found is None or int(found[1]) >= int(found[2]):
+        raise UsageError(f"--shard {text}: expected I/N, the shards of N are 0/N to N-1/N")
+    return Part(int(found[1]), int(found[2]))
+
+
+def write_part(directory: Path, part: Part, recipe: Path, sets: Sequence[str]) -> None:
+    """`shard.json`: which part a directory holds, and how its recipe is read again."""
+    write_json(directory / PART, {"schema": 1, "shard": str(part), "recipe": str(recipe), "sets": list(sets)})
+
+
+class PlaceWriter:
+    """Writes `places.jsonl` while a step runs: lines are counted by the number of the record they are made of."""
+
+    def __init__(self, file: IO[bytes], places: Iterator[int]) -> None:
+        """`places`: that of each record, in order."""
+        self._file, self._places = file, places
+        self._record, self._place = -1, -1
+        self._lines: Counter[str] = Counter()
+
+    def count(self, record: int, name: str) -> None:
+        """A line of file `name` is made of this record; records come in order."""
+        while self._record < record:
+            self._record += 1
+            place = next(self._places)
+            if place != self._place:
+                self.flush()
+                self._place = place
+        self._lines[name] += 1
+
+    def flush(self) -> None:
+        """Write what is counted of the last place."""
+        if self._lines:
+            self._file.write(to_json_line({"place": self._place, "lines": self._lines}))
+            self._lines = Counter()
+
+
+def read_places(directory: Path) -> Iterator[tuple[int, dict[str, int]]]:
+    """(place, lines by file) of a part's step, in order. RunError if it is not what a part's step writes."""
+    path = directory / PLACES
+    if not path.exists():
+        raise RunError(f"{path}: missing; this step was not run as one of several shards")
+    for number, line in enumerate(open_lines(path), 1):
+        try:
+            row = orjson.loads(line)
+            yield row["place"], row["lines"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise RunError(f"{path}:{number}: not a line that mathsynth wrote") from None
+
+
+def places_of_rows(directory: Path) -> Iterator[int]:
+    """The place of each kept row of a part's step."""
+    for place, lines in read_places(directory):
+        for _ in range(lines.get(KEPT, 0)):
+            yield place
