@@ -227,7 +227,7 @@ def doctor(
     from mathsynth.commands.doctor import examine, machine
 
     healthy = True
-    for name, fine, text in [*machine(), *(examine(resolved(recipe, sets)) if recipe else [])]:
+    for name, fine, text in [*machine(), *(examine(resolved(recipe, sets), say) if recipe else [])]:
         healthy = healthy and fine
         typer.echo(f"{'ok  ' if fine else 'FAIL'} {name}: {text}")
     raise typer.Exit(0 if healthy else 1)

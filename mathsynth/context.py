@@ -29,6 +29,7 @@ from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt, asks_for
 from mathsynth.records import Dropped, Failed, Outcoming, Record, content_id
 from mathsynth.sandbox.pool import Sandbox
+from mathsynth.servers import Fleet
 from mathsynth.shards import atomic
 from mathsynth.verifier import Policy
 
@@ -88,10 +89,12 @@ class Context:
         redact: Callable[[Any], Any] | None = None,
         purse: Purse | None = None,
         sandbox: Sandbox | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
 
-        `redact` takes out of text or plain data what came from the environment, `hear` says what the run is told.
+        `redact` takes out of text or plain data what came from the environment, `hear` says what the run is told,
+        `fleet` holds the servers that are ours.
         """
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
@@ -99,7 +102,7 @@ class Context:
         self._prompts, self.grader = dict(prompts or {}), Grader(policy, self.meter)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
-        self._redact, self._purse = redact or (lambda data: data), purse or Purse()
+        self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet
         self._control, self._paused = Control(), False
         self._hear = hear or (lambda: self._control)
         self._loop = asyncio.new_event_loop()
@@ -355,8 +358,13 @@ class Context:
         if name not in self._callers:
             if self._connect is None:
                 raise RuntimeError(f"stage {self.stage} was given no way to reach a model")
+            config, servers = self.model(name), None
+            if (serve := config.own_servers()) is not None:
+                if self._fleet is None:
+                    raise RuntimeError(f"stage {self.stage} was given no way to start servers")
+                servers = self._fleet.servers(name, config.model, serve)
             self._callers[name] = Caller(
-                self.model(name), self._connect, self.journal, self.meter, self._ended, self._redact, self._purse
+                config, self._connect, self.journal, self.meter, self._ended, self._redact, self._purse, servers
             )
             self._callers[name].gate.set(self.in_flight(name), self._paused)
         return self._callers[name]

@@ -31,10 +31,12 @@ from mathsynth.report.numbers import gather
 from mathsynth.report.page import page
 from mathsynth.safety import sandbox_of
 from mathsynth.sandbox.pool import Sandbox
+from mathsynth.servers import Fleet
 from mathsynth.settings import unknown
 from mathsynth.shards import (
     MANIFEST,
     REPLIES,
+    SERVERS,
     Manifest,
     atomic,
     check_seals,
@@ -93,10 +95,9 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         write_steps(run, steps if part is not None else recipe.steps)
         if part is not None:
             write_part(run, part, recipe.path, recipe.sets)
-        purse = _purse(recipe)
         waiting = [step for step in steps if not (run / step.directory / MANIFEST).exists()]
-        with sandbox_of(recipe, waiting, run, options.say) as sandbox, opened(purse, run / REPLIES):
-            manifest = _run_steps(_Run(recipe, options, live, purse, sandbox), run, steps, before)
+        with _running(recipe, waiting, run, options, live) as running:
+            manifest = _run_steps(running, run, steps, before)
         if not waiting:
             options.say("every step was done before; nothing was asked")
         report = write_report(run)
@@ -115,7 +116,20 @@ class _Run:
     options: Options
     live: Live
     purse: Purse
+    fleet: Fleet
     sandbox: Sandbox | None
+
+
+@contextmanager
+def _running(recipe: Recipe, steps: Sequence[Step], directory: Path, options: Options, live: Live) -> Iterator[_Run]:
+    """What these steps share, open while they run."""
+    purse = _purse(recipe)
+    with (
+        sandbox_of(recipe, steps, directory, options.say) as sandbox,
+        opened(purse, directory / REPLIES),
+        _fleet(recipe, directory, options) as fleet,
+    ):
+        yield _Run(recipe, options, live, purse, fleet, sandbox)
 
 
 Rows = tuple[Path, Manifest]
@@ -162,13 +176,11 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
             options.say(f"{directory}: up to date")
             return manifest
         (directory / MANIFEST).unlink(missing_ok=True)
-        purse, meter = _purse(recipe), Meter(step.name)
-        with _live(recipe, directory, options) as live:
-            with sandbox_of(recipe, [step], directory, options.say) as sandbox:
-                run = _Run(recipe, options, live, purse, sandbox)
-                ctx = _context(run, step, directory, directory / REPLIES, meter)
-                with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, meter):
-                    return local.run_step(shown(recipe, step), records, directory, ctx, None)
+        meter = Meter(step.name)
+        with _live(recipe, directory, options) as live, _running(recipe, [step], directory, options, live) as run:
+            ctx = _context(run, step, directory, directory / REPLIES, meter)
+            with _saying_what_it_bought(run.purse, meter):
+                return local.run_step(shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -233,6 +245,10 @@ def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
     return Live(directory, options.display, options.command, in_flight)
 
 
+def _fleet(recipe: Recipe, directory: Path, options: Options) -> Fleet:
+    return Fleet(directory / SERVERS, options.say, recipe.document.redact)
+
+
 def _purse(recipe: Recipe) -> Purse:
     return Purse(recipe.head.budget, {model.model: model.paid for model in recipe.models.values() if model.paid})
 
@@ -278,6 +294,7 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
         redact=recipe.document.redact,
         purse=run.purse,
         sandbox=run.sandbox,
+        fleet=run.fleet,
     )
 
 

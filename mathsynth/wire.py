@@ -9,7 +9,7 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import httpx2
 
 CONNECT_S = 10.0
+LOOPBACK = re.compile(r"https?://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)")
 
 
-def connection_pool(timeout_s: float) -> httpx2.AsyncClient:
+def connection_pool(timeout_s: float, urls: Sequence[str]) -> httpx2.AsyncClient:
     """One for all addresses of a model; what is under way is bounded in `calls.py`."""
     import httpx2
     import openai
@@ -34,7 +35,9 @@ def connection_pool(timeout_s: float) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s), pool=None)
     # The aiohttp transport costs 0.6 of the CPU (peers.md 4.3); it is there when aiohttp is installed.
     kind = openai.DefaultAioHttpClient if _has_aiohttp() else openai.DefaultAsyncHttpxClient
-    client: httpx2.AsyncClient = kind(limits=limits, timeout=timeout)
+    # A proxy that the environment names can't reach servers of this machine.
+    here = all(LOOPBACK.match(url) for url in urls)
+    client: httpx2.AsyncClient = kind(limits=limits, timeout=timeout, trust_env=not here)
     return client
 
 

@@ -3,7 +3,7 @@
 What names a reply in the journals (the request hash, `REQUEST_VERSION` 1):
 
     in                                              out
-    model name                                      backend, base_url, API key
+    model name                                      backend, base_url, serve, API key
     every message, role and text (also few_shot,    max_in_flight, timeout_s, retries, give_up_after_s
     system, answer_format, for they are in these)   requests_per_minute, tokens_per_minute, price
     temperature, top_p, max_tokens, stop            thinking (how a reply is read)
@@ -29,6 +29,7 @@ from mathsynth.budget import Price
 from mathsynth.journal import Journal
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
+from mathsynth.servers import Serve
 from mathsynth.verifier.thinking import join, split
 
 REQUEST_VERSION = 1
@@ -107,6 +108,10 @@ class ModelConfig(Sampling):
     """Seconds without any answer after which the run stops with exit 3 (tuning)."""
     price: Price | None = Field(default=None, exclude=True)
     """US dollars per million tokens, `{prompt: 0.15, completion: 0.6}`, for `budget.usd` (tuning)."""
+
+    def own_servers(self) -> Serve | None:
+        """How to start its servers, if they are ours."""
+        return None
 
     @property
     def patient(self) -> bool:

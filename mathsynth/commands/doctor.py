@@ -7,7 +7,7 @@ import importlib.util
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mathsynth
@@ -19,6 +19,8 @@ from mathsynth.models import list_models
 from mathsynth.recipe import Recipe
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
+from mathsynth.servers import Fleet
+from mathsynth.shards import SERVERS
 
 EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "programs": "sympy"}
 
@@ -50,17 +52,24 @@ def _sandbox() -> tuple[bool, str]:
         return False, str(error)
 
 
-def examine(recipe: Recipe) -> Iterator[Finding]:
-    """Each model of a recipe: reachable, name right, context long enough, `n` supported."""
+def examine(recipe: Recipe, say: Callable[[str], None]) -> Iterator[Finding]:
+    """Each model of a recipe: reachable, name right, context long enough, `n` supported. Its own servers are started.
+
+    `say` is told what takes long.
+    """
     used = {name for step in recipe.steps for name in step.models}
     for name in sorted(used):
-        with tempfile.TemporaryDirectory(prefix="mathsynth-") as scratch:
+        with (
+            tempfile.TemporaryDirectory(prefix="mathsynth-") as scratch,
+            Fleet(Path(scratch) / SERVERS, say, recipe.document.redact) as fleet,
+        ):
             ctx = Context(
                 stage="doctor",
                 directory=Path(scratch),
                 replies=Path(scratch) / "replies",
                 models={name: recipe.models[name]},
                 connect=connect,
+                fleet=fleet,
             )
             try:
                 yield f"model {name}", True, ctx.probe(name)

@@ -26,6 +26,7 @@ from mathsynth.shards import (
     KEY,
     MANIFEST,
     REPLIES,
+    SERVERS,
     Counts,
     FileSeal,
     Manifest,
@@ -184,12 +185,12 @@ def _fill(file: IO[bytes], line: bytes, lines: Iterator[bytes]) -> bytes | None:
 
 
 def other_files(directory: Path, shards: list[FileSeal]) -> list[FileSeal]:
-    """Everything that the stage wrote beside its shards. A stage command keeps its lock and its journal there too."""
-    apart = {KEY, MANIFEST, *(shard.file for shard in shards)}
+    """Everything that the stage wrote beside its shards. A stage command keeps more there."""
+    apart = {KEY, MANIFEST, REPLIES, SERVERS, *(shard.file for shard in shards)}
     found = []
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory)
-        if path.is_file() and path.name[0] != "." and name.parts[0] != REPLIES and str(name) not in apart:
+        if path.is_file() and path.name[0] != "." and name.parts[0] not in apart:
             found.append(seal(path).model_copy(update={"file": str(name)}))
     return found
 
