@@ -21,7 +21,7 @@ from mathsynth.allocation import Allocator, Trials, rows_wanted
 from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
-from mathsynth.formats import Ask, ToolRules, load_format
+from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
 from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, outcome_of
 from mathsynth.settings import validate
@@ -68,6 +68,8 @@ class Config(StageConfig):
     """The pass rate from which `adapt` asks for text."""
     tool: ToolRules = ToolRules()
     """`tool` traces."""
+    dialogue: DialogueRules = DialogueRules()
+    """`dialogue`s."""
     policy: Literal["fixed", "uniform", "prop2diff", "adaptive"] = "uniform"
     """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty;
     `adaptive`: the same without a pilot, and under a token budget each sample goes where it gains most."""
@@ -112,8 +114,8 @@ class Config(StageConfig):
         return any(load_format(form).RUNS for form in self.formats)
 
     def prompt_values(self) -> frozenset[str]:
-        """The problem, and how the model's config wants the answer."""
-        return frozenset({"question", "answer_format"})
+        """The problem, how the model's config wants the answer, and what its formats say beside."""
+        return frozenset({"question", "answer_format"}).union(*(load_format(form).VALUES for form in self.formats))
 
     def model_names(self) -> tuple[str, ...]:
         """The models that are asked."""
@@ -121,11 +123,12 @@ class Config(StageConfig):
 
     def calls_per_row(self) -> tuple[int, int]:
         """From the luckiest problem to the trial cap."""
-        most = max(self.max_trials, self.vote.samples)
+        each = [load_format(form).calls(_how(form, self)) for form in self.formats]
+        fewest, most = min(least for least, _ in each), max(most for _, most in each)
         if self.policy == "fixed":
-            return self.k, max(self.k, self.vote.samples)
+            return self.k * fewest, max(self.k, self.vote.samples) * most
         wanted = {"uniform": self.k, "prop2diff": self.pilot, "adaptive": rows_wanted(self.k, 0)}
-        return min(wanted[self.policy], self.max_trials), most
+        return min(wanted[self.policy], self.max_trials) * fewest, max(self.max_trials, self.vote.samples) * most
 
     def rows_per_row(self) -> tuple[int, int]:
         """At most k solutions."""
@@ -237,7 +240,7 @@ def _format(problem: Problem, config: Config) -> str:
 
 def _how(form: str, config: Config) -> Ask:
     own = load_format(form).PROMPTS[0]
-    return Ask(config.model, config.prompt or own, config.sampling, config.tool)
+    return Ask(config.model, config.prompt or own, config.sampling, config.tool, config.dialogue)
 
 
 async def _ask(asked: Asked, sample: int, config: Config, ctx: Context) -> Sample:
