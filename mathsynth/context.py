@@ -32,6 +32,7 @@ from mathsynth.sandbox.pool import Sandbox
 from mathsynth.servers import Fleet
 from mathsynth.shards import atomic
 from mathsynth.verifier import Policy
+from mathsynth.verifier.worker import Checker
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -80,6 +81,7 @@ class Context:
         connect: Callable[[ModelConfig, Home], Backend] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
         policy: Policy | None = None,
+        checker: Callable[[Policy], Checker] = Checker,
         info: RunInfo | None = None,
         meter: Meter | None = None,
         display: Display | None = None,
@@ -99,7 +101,7 @@ class Context:
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
-        self._prompts, self.grader = dict(prompts or {}), Grader(policy, self.meter)
+        self._prompts, self.grader = dict(prompts or {}), Grader(policy or Policy(), self.meter, checker)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
         self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet

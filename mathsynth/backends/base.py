@@ -96,6 +96,8 @@ class ModelConfig(Sampling):
     `<think>`), `cut` it, or move it to the `field` `reasoning` of the row. It is stored, so a change asks nothing."""
     max_in_flight: InFlight = Field(default=always(64), exclude=True)
     """Requests under way at once: a number, or `min-start-max` (`4-32-512`) to find out how many are best (tuning)."""
+    replicas: int | None = Field(default=None, ge=1, exclude=True)
+    """With `--executor ray`: copies of the engine on the cluster; else nothing comes of it (tuning)."""
     requests_per_minute: float | None = Field(default=None, gt=0, exclude=True)
     """At most so many, evenly spaced; each try counts (tuning)."""
     tokens_per_minute: float | None = Field(default=None, gt=0, exclude=True)
@@ -112,6 +114,16 @@ class ModelConfig(Sampling):
     def own_servers(self) -> Serve | None:
         """How to start its servers, if they are ours."""
         return None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the engine lives in the process that asks, and its memory with it."""
+        return False
+
+    @property
+    def gpus(self) -> int:
+        """Those that one engine of this process needs."""
+        return 0
 
     @property
     def patient(self) -> bool:

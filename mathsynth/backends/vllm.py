@@ -114,6 +114,16 @@ class Config(ModelConfig):
             raise ValueError(f"{name!r} is set by the model's own key {OURS[name]!r}")
         return value
 
+    @property
+    def in_process(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def gpus(self) -> int:
+        """One for each part of each copy."""
+        return self.tensor_parallel_size * self.data_parallel_size
+
 
 def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """An engine that starts with its first request. UsageError if vLLM or the adapter is missing."""
