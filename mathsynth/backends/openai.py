@@ -6,6 +6,7 @@ answer rests and is then tried with a single request. Retries, time-outs and bac
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -44,6 +45,10 @@ class Config(ModelConfig):
     """Requests under way at once: a number, or `min-start-max` to find out how many are best (tuning)."""
     max_reply_chars: int = Field(default=1_000_000, ge=1, exclude=True)
     """A longer reply fails its row (tuning)."""
+    seeded: bool = Field(default=True, exclude_if=bool)
+    """Send each sample's own seed, so that a server that was started anew, whose own seed may be fixed, never draws a
+    sample again. `false` for `vllm serve`, once it is started with a new `--seed` each time: sent seeds make vLLM sample
+    the requests of a batch one by one, without its fast kernels, and on CPUs it dies of them."""
 
     @field_validator("base_url")
     @classmethod
@@ -118,21 +123,17 @@ class OpenAIServers:
             for url in urls
         ]
 
-    async def complete(self, request: Request) -> Reply:
+    async def complete(self, request: Request, n: int = 1) -> list[Reply | BackendError]:
         """Ask the server with the least in flight, once."""
         server = self._choose()
-        choices, data = await self._ask(server, chat_body(request))
-        try:
-            reply = _reply(choices[0], data)
-            if len(reply.text) > self._config.max_reply_chars:
-                raise BackendError(
-                    f"reply of {len(reply.text):,} characters exceeds max_reply_chars={self._config.max_reply_chars:,}"
-                )
-        except BackendError as error:
-            usage = _usage(data)
-            error.tokens = usage.prompt_tokens, usage.completion_tokens
-            raise
-        return reply
+        choices, data = await self._ask(server, chat_body(request, n, self._config.seeded))
+        replies = [
+            _whole_reply(choice, data, usage, self._config.max_reply_chars)
+            for choice, usage in zip(choices[:n], _shares(choices[:n], _usage(data)), strict=True)
+        ]
+        if len(replies) == 1 and isinstance(replies[0], BackendError):
+            raise replies[0]
+        return replies
 
     async def queue(self) -> int | None:
         """Requests that wait inside the servers, by what those that are vLLM tell."""
@@ -306,7 +307,33 @@ def _has_aiohttp() -> bool:
     return True
 
 
-def _reply(choice: Any, data: dict[str, Any]) -> Reply:
+def _whole_reply(choice: Any, data: dict[str, Any], usage: Usage, max_chars: int) -> Reply | BackendError:
+    """One choice as a Reply, or the error, with the tokens that it cost, if there is no text or too much."""
+    try:
+        reply = _reply(choice, data, usage)
+        if len(reply.text) > max_chars:
+            raise BackendError(f"reply of {len(reply.text):,} characters exceeds max_reply_chars={max_chars:,}")
+    except BackendError as error:
+        error.tokens = usage.prompt_tokens, usage.completion_tokens
+        return error
+    return reply
+
+
+def _shares(choices: list[Any], usage: Usage) -> list[Usage]:
+    """What each choice used of a request's tokens: the first all of the prompt, each by its length of the rest.
+
+    Servers tell the sum alone, and the shares add up to it.
+    """
+    # Of a choice as it came, whatever it is: with thinking, and not empty.
+    ends = list(itertools.accumulate(len(orjson.dumps(choice)) for choice in choices))
+    upto = [usage.completion_tokens * end // ends[-1] for end in ends]
+    return [
+        Usage(prompt_tokens=usage.prompt_tokens if not number else 0, completion_tokens=end - begin)
+        for number, (begin, end) in enumerate(itertools.pairwise([0, *upto]))
+    ]
+
+
+def _reply(choice: Any, data: dict[str, Any], usage: Usage) -> Reply:
     """One choice as a Reply; a retryable BackendError if it holds no text."""
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
@@ -324,7 +351,7 @@ def _reply(choice: Any, data: dict[str, Any]) -> Reply:
     return Reply(
         text=text,
         finish_reason=str(finish),
-        usage=_usage(data),
+        usage=usage,
         model=str(data.get("model") or ""),
         reasoning=reasoning if isinstance(reasoning, str) else None,
     )
