@@ -63,6 +63,15 @@ class Purse:
         """Wall seconds of this and earlier attempts."""
         return self.earlier_s + time.monotonic() - self._started
 
+    def room_for(self, model: str, prompt: float, completion: float) -> bool:
+        """Whether one more may go though nobody knows yet what one costs: if all may be as long as this. One may."""
+        if self.replies or not self.under_way:
+            return True
+        count, tokens = self.under_way + 1, prompt + completion
+        usd = self._cost(model, prompt, completion)
+        limits = ((self.budget.tokens, tokens), (self.budget.usd, usd))
+        return all(limit is None or count * each <= limit for limit, each in limits)
+
     def pay(self, model: str, prompt: int, completion: int) -> None:
         """A reply came."""
         self.replies += 1
@@ -93,8 +102,11 @@ class Purse:
 
     def _spend(self, model: str, prompt: int, completion: int) -> None:
         self.tokens += prompt + completion
-        if (price := self._prices.get(model)) is not None:
-            self.usd += (prompt * price.prompt + completion * price.completion) / 1e6
+        self.usd += self._cost(model, prompt, completion)
+
+    def _cost(self, model: str, prompt: float, completion: float) -> float:
+        price = self._prices.get(model)
+        return (prompt * price.prompt + completion * price.completion) / 1e6 if price else 0.0
 
 
 @contextmanager

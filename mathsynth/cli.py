@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mathsynth.cli_groups import RecipeArg, Sets, models_app, recipe_app, resolved, say
 from mathsynth.errors import MathsynthError, Stopped, UsageError
 
 if TYPE_CHECKING:
     from mathsynth.pipeline import Options
-    from mathsynth.recipe import Recipe
 
 app = typer.Typer(
     help="Make supervised fine-tuning data for mathematical reasoning: problems, solutions, proof that they are right.",
@@ -30,8 +30,6 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="The embedded models: what is there, what can be pulled.", rich_markup_mode=None)
-recipe_app = typer.Typer(help="Recipes: those that ship, what is wrong with one, its schema.", rich_markup_mode=None)
 app.add_typer(models_app, name="models", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe", no_args_is_help=True)
 
@@ -40,8 +38,6 @@ INTERRUPTED = 130
 # version, and names this class nowhere.
 USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 
-Sets = Annotated[list[str], typer.Option("--set", metavar="stage.key=value", help="Override one key; repeatable.")]
-RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships.")]
 Ins = Annotated[list[str], typer.Argument(metavar="IN...", help="Shards, step directories, or - (stdin).")]
 Out = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory [runs/<name>].")]
 Until = Annotated[str | None, typer.Option(metavar="STEP", help="Stop after this step.")]
@@ -78,11 +74,6 @@ def _usage_line(error: Any) -> str:
     return str(text) if "\n" in text else f"{command}: {text.rstrip('.')} (see {command} --help)"
 
 
-def say(text: str) -> None:
-    """A message to the user."""
-    typer.echo(text, err=True)
-
-
 def _print_version(asked: bool) -> None:
     if asked:
         from mathsynth import __version__
@@ -115,7 +106,7 @@ def generate(
     from mathsynth import pipeline
     from mathsynth.parts import parse_part
 
-    found = _recipe(recipe, sets, limit)
+    found = resolved(recipe, sets, limit)
     part = parse_part(shard) if shard else None
     with _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part) as options:
         page = pipeline.generate(found, output or Path("runs") / found.name, options)
@@ -142,7 +133,7 @@ def plan(recipe: RecipeArg, output: Out = None, sets: Sets = [], limit: Limit = 
     """Before spending: the calls and tokens that each step of a recipe will take."""
     from mathsynth.commands.plan import shown_plan
 
-    found = _recipe(recipe, sets, limit)
+    found = resolved(recipe, sets, limit)
     _print(shown_plan(found, output or Path("runs") / found.name))
 
 
@@ -156,7 +147,7 @@ def preview(
     from mathsynth.commands.preview import preview as run_preview
 
     with _options() as options:
-        for text in run_preview(_recipe(recipe, sets, problems), options):
+        for text in run_preview(resolved(recipe, sets, problems), options):
             options.display.end()
             typer.echo(text)
 
@@ -236,7 +227,7 @@ def doctor(
     from mathsynth.commands.doctor import examine, machine
 
     healthy = True
-    for name, fine, text in [*machine(), *(examine(_recipe(recipe, sets)) if recipe else [])]:
+    for name, fine, text in [*machine(), *(examine(resolved(recipe, sets)) if recipe else [])]:
         healthy = healthy and fine
         typer.echo(f"{'ok  ' if fine else 'FAIL'} {name}: {text}")
     raise typer.Exit(0 if healthy else 1)
@@ -279,53 +270,6 @@ def _steer(run: Path, verb: str, **told: Any) -> None:
     say(steer(run, verb, **told))
 
 
-@models_app.command("list")
-def models_list() -> None:
-    """The embedded models that can be pulled, and which are here."""
-    from mathsynth.models import list_models
-
-    for weights in list_models():
-        where = str(weights.path) if weights.pulled else "not pulled"
-        typer.echo(f"{weights.name:<14} {weights.bytes / 1e6:,.0f} MB  {weights.license}  {where}\n    {weights.about}")
-
-
-@models_app.command("pull")
-def models_pull(name: Annotated[str, typer.Argument(help="A name of `mathsynth models list`.")]) -> None:
-    """Bring an embedded model's weights into the cache, hash-checked."""
-    from mathsynth.commands.display import Download
-    from mathsynth.models import pull
-
-    with Download(name) as download:
-        path, fetched = pull(name, download.update)
-    say(f"{name}: {'pulled to' if fetched else 'already there:'} {path}")
-
-
-@recipe_app.command("list")
-def recipe_list() -> None:
-    """The recipes that ship, a line each."""
-    from mathsynth.recipe import shipped_recipes
-
-    for name, description in shipped_recipes():
-        typer.echo(f"{name:<20} {description}")
-
-
-@recipe_app.command("check")
-def recipe_check(recipe: RecipeArg, sets: Sets = []) -> None:  # noqa: B006
-    """What is wrong with a recipe, file and line, without a model call."""
-    found = _recipe(recipe, sets)
-    typer.echo(f"{found.path}: fine; {len(found.steps)} steps: {', '.join(step.name for step in found.steps)}")
-
-
-@recipe_app.command("schema")
-def recipe_schema() -> None:
-    """The JSON schema of recipes, for editors."""
-    import json
-
-    from mathsynth.commands.schema import recipe_schema as schema
-
-    typer.echo(json.dumps(schema(), indent=2))
-
-
 def _add_stage_commands(invoked: list[str]) -> None:
     """A command for each stage; only the invoked one's module is imported, for the help of its config."""
     from mathsynth.stages import stage_help, stage_names
@@ -353,12 +297,6 @@ def _stage_command(name: str) -> Any:
             run_stage_command(name, inputs, output, recipe, sets, options)
 
     return command
-
-
-def _recipe(given: str, sets: list[str], limit: int | None = None) -> Recipe:
-    from mathsynth.recipe import find_recipe, read_recipe
-
-    return read_recipe(find_recipe(given), [*sets, *([f"input.limit={limit}"] if limit else [])])
 
 
 @contextmanager

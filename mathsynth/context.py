@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from mathsynth.backends.base import Backend, Message, ModelConfig, Reply, Request, Sampling
+from mathsynth.backends.base import Backend, Home, Message, ModelConfig, Reply, Request, Sampling
 from mathsynth.budget import Purse
 from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
@@ -74,7 +74,7 @@ class Context:
         base: Path = Path(),
         seed: int = 0,
         models: Mapping[str, ModelConfig] | None = None,
-        connect: Callable[[ModelConfig], Backend] | None = None,
+        connect: Callable[[ModelConfig, Home], Backend] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
         policy: Policy | None = None,
         info: RunInfo | None = None,
@@ -232,6 +232,8 @@ class Context:
                 await asyncio.wait_for(wake.wait(), TICK_S)
 
         stopped_at: float | None = None
+        # Batches go on without us, and the same command picks them up.
+        patience = 0.0 if self._models and all(model.patient for model in self._models.values()) else DRAIN_S
         try:
             while True:
                 fill()
@@ -247,7 +249,7 @@ class Context:
                 if self._stop:
                     stopped_at = stopped_at or self._loop.time()
                     # A spent budget is no hurry: what is under way will have to be paid, so it is waited for.
-                    late = self._loop.time() - stopped_at > DRAIN_S and not self._purse.reason
+                    late = self._loop.time() - stopped_at > patience and not self._purse.reason
                     if not open_tasks or late:
                         raise Stopped(self._stop.reason)
                 if not open_tasks and not self._paused:

@@ -53,6 +53,9 @@ class Journal:
     def __len__(self) -> int:
         return len(self._index)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._index
+
     @property
     def end(self) -> tuple[int, int]:
         """Where the next reply will stand: file number and offset."""

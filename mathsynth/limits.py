@@ -121,11 +121,16 @@ class Gate:
         return int(self._limit)
 
     async def enter(
-        self, prompt_tokens: float, max_tokens: int, stopping: Callable[[], object], samples: int = 1
+        self,
+        prompt_tokens: float,
+        max_tokens: int,
+        stopping: Callable[[], object],
+        room: Callable[[], bool] = lambda: True,
+        samples: int = 1,
     ) -> int:
         """Wait until one more may be sent; its ticket, with which it must leave. Stopped if the run ends.
 
-        One that asks for several samples counts as so many under way, and as one request a minute.
+        One that asks for several samples is so many under way, and one of those a minute.
         """
         async with self._turnstile:
             while not stopping():
@@ -136,6 +141,8 @@ class Gate:
                 elif self.held or (self.under_way and self.under_way + samples > self.limit):
                     self._room.clear()
                     await self._room.wait()
+                elif not room():
+                    await asyncio.sleep(TICK_S)
                 else:
                     self.under_way += samples
                     self._sent += 1

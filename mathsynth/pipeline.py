@@ -6,20 +6,17 @@ last run is said before anything is asked: which keys differ, which steps stay v
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
-
-import orjson
 
 from mathsynth.backends import connect
 from mathsynth.backends.base import Reply, Request
 from mathsynth.budget import Budget, Purse, opened
+from mathsynth.changes import changes, shown, write_steps
 from mathsynth.context import Context, RunInfo, Stop
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import local
@@ -34,7 +31,6 @@ from mathsynth.report.numbers import gather
 from mathsynth.report.page import page
 from mathsynth.settings import unknown
 from mathsynth.shards import (
-    KEY,
     MANIFEST,
     REPLIES,
     Manifest,
@@ -43,10 +39,9 @@ from mathsynth.shards import (
     read_failed,
     read_manifest,
     read_rows,
-    write_json,
 )
 
-STEPS, REPORT = "steps.json", "report.html"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             options.say(line)
         with atomic(run / RECIPE) as file:
             file.write(recipe.text.encode())
-        _write_key_texts(run, steps if part is not None else recipe.steps)
+        write_steps(run, steps if part is not None else recipe.steps)
         if part is not None:
             write_part(run, part, recipe.path, recipe.sets)
         done = all((run / step.directory / MANIFEST).exists() for step in steps)
@@ -135,12 +130,12 @@ def _run_steps(run: _Run, directory: Path, steps: Sequence[Step], before: Rows |
         else:
             if run.options.stop:
                 raise Stopped(run.options.stop.reason)
-            manifest = take(_shown(run.recipe, step), place) if take else None
+            manifest = take(shown(run.recipe, step), place) if take else None
             if manifest is None:
                 meter = Meter(step.name, number, len(steps))
                 ctx = _context(run, step, place, directory / REPLIES / step.replies, meter)
                 with _saying_what_it_bought(run.purse, meter):
-                    manifest = _run_step(_shown(run.recipe, step), before, place, ctx, run.options.part)
+                    manifest = _run_step(shown(run.recipe, step), before, place, ctx, run.options.part)
         _refuse_mass_failure(run.recipe, step, place, manifest, run.options)
         before = place, manifest
     return before[1] if before else None
@@ -168,7 +163,7 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
         with _live(recipe, directory, options) as live:
             ctx = _context(_Run(recipe, options, live, purse), step, directory, directory / REPLIES, meter)
             with opened(purse, directory / REPLIES), _saying_what_it_bought(purse, meter):
-                return local.run_step(_shown(recipe, step), records, directory, ctx, None)
+                return local.run_step(shown(recipe, step), records, directory, ctx, None)
 
 
 def write_report(run: Path) -> Path:
@@ -191,73 +186,6 @@ def disk_errors(directory: Path) -> Iterator[None]:
             f"{error.filename or directory}: {error.strerror}; what is finished is kept, "
             "the same command goes on once this is mended"
         ) from None
-
-
-def changes(recipe: Recipe, run: Path) -> list[str]:
-    """What is different from the last run in this directory, in lines for the user; empty if nothing is."""
-    valid, again, keys = [], [], []
-    for step in recipe.steps:
-        if (run / step.directory / MANIFEST).exists():
-            valid.append(step.name)
-            continue
-        if (differ := differences(recipe, step, run)) is None:
-            continue
-        keys += differ
-        asks = any(re.search(r"\.prompts\.|\.sampling|\.seed|\.models\.(?![^.]+\.thinking: )", line) for line in differ)
-        if not step.models:
-            again.append(step.name)
-        elif asks:
-            again.append(f"{step.name} (its requests differ: they are asked again)")
-        else:
-            again.append(f"{step.name} (replies on disk are used, only new requests are asked)")
-    if not again:
-        return []
-    return [
-        "the recipe changed since the last run here:",
-        *(f"  {line}" for line in keys),
-        f"  still valid: {', '.join(valid) or 'nothing'}",
-        f"  run again: {', '.join(again)}",
-    ]
-
-
-def differences(recipe: Recipe, step: Step, run: Path) -> list[str] | None:
-    """The keys of a step that differ from the last run in this directory, `sample.k: 4 -> 8`; none if a step before it
-    differs, and None if nothing does."""
-    old = _last_key(run, step)
-    if old is None or old["key"] == step.key:
-        return None
-    material = _shown(recipe, step).material
-    if old["material"] == material:
-        return [f"{step.name}.models: a value that comes from the environment"]
-    return list(_differences(old["material"], material, step.name))
-
-
-def _shown(recipe: Recipe, step: Step) -> Step:
-    """The step as it may be written down: its key's material without what came from the environment."""
-    return replace(step, material=recipe.document.redact(step.material))
-
-
-def _last_key(run: Path, step: Step) -> dict[str, Any] | None:
-    """`key.json` of the same step in the last run here, or the newest one if that run ended before it."""
-    listed = orjson.loads((run / STEPS).read_bytes())["steps"] if (run / STEPS).exists() else []
-    found = sorted(run.glob(f"{step.replies}-????????/{KEY}"), key=lambda path: path.stat().st_mtime)
-    last = [run / entry["directory"] / KEY for entry in listed if entry["step"] == step.name]
-    found += [path for path in last if path.exists()]
-    return cast("dict[str, Any]", orjson.loads(found[-1].read_bytes())) if found else None
-
-
-def _differences(old: Any, new: Any, place: str) -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            if key != "before":
-                yield from _differences(old.get(key), new.get(key), f"{place}.{key}".replace(".config.", "."))
-    elif old != new:
-        yield f"{place}: {_short(old)} -> {_short(new)}"
-
-
-def _short(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
@@ -301,7 +229,7 @@ def _live(recipe: Recipe, directory: Path, options: Options) -> Live:
 
 
 def _purse(recipe: Recipe) -> Purse:
-    return Purse(recipe.head.budget, {model.model: model.price for model in recipe.models.values() if model.price})
+    return Purse(recipe.head.budget, {model.model: model.paid for model in recipe.models.values() if model.paid})
 
 
 @contextmanager
@@ -345,11 +273,6 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
         redact=recipe.document.redact,
         purse=run.purse,
     )
-
-
-def _write_key_texts(run: Path, steps: Sequence[Step]) -> None:
-    listed = [{"step": step.name, "stage": step.stage, "directory": step.directory} for step in steps]
-    write_json(run / STEPS, {"schema": 1, "steps": listed})
 
 
 def _clear(run: Path) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 
 from aiohttp import web
 
+from batch_server import BatchHalf
 from mock_replies import arithmetic, chance
 
 FAULTS = ("429", "500", "503", "drop", "cut", "drip", "json", "empty", "null", "length", "huge")
@@ -96,6 +97,7 @@ class Served:
     came: list[tuple[float, int]] = field(default_factory=list)
     """When each request came, and how many were under way with it."""
     known: dict[str, str] = field(default_factory=dict)
+    batches: BatchHalf = field(init=False)
 
     @property
     def url(self) -> str:
@@ -285,6 +287,8 @@ async def _run(served: Served, ready: Callable[[], None], stop: asyncio.Event) -
     app.router.add_post("/v1/chat/completions", handler.chat)
     app.router.add_get("/v1/models", handler.models)
     app.router.add_get("/metrics", handler.metrics)
+    served.batches = BatchHalf(handler.completion)
+    served.batches.add_to(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await listen()

@@ -15,8 +15,10 @@ PACKAGE = ROOT / "mathsynth"
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"cli_groups"},
     {"commands"},
     {"pipeline"},
+    {"changes"},
     {"executors"},
     {"recipe"},
     {"strategy"},
@@ -29,7 +31,9 @@ LAYERS = [
     {"yamlfile", "live"},
     {"settings", "progress", "gate"},
     {"backends"},
-    {"models", "limits", "budget"},
+    {"batches", "models"},
+    {"batchapi"},
+    {"limits", "budget", "wire"},
     {"sandbox"},
     {"verifier"},
     {"report"},
@@ -108,7 +112,7 @@ def test_heavy_libraries_load_inside_functions_and_our_own_at_the_top(path):
         top = module.split(".")[0]
         assert top not in HEAVY or inside, f"line {node.lineno}: {module} at the top"
         if top == "mathsynth" and inside:
-            assert path.name == "cli.py", f"line {node.lineno}: {module} inside a function"
+            assert path.name in ("cli.py", "cli_groups.py"), f"line {node.lineno}: {module} inside a function"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -120,7 +124,7 @@ def test_files_are_small_and_say_what_they_are(path):
 
 def test_only_the_command_line_prints_and_exits():
     for path in FILES:
-        if path.name in ("cli.py", "display.py", "__main__.py"):
+        if path.name in ("cli.py", "cli_groups.py", "display.py", "__main__.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -10,9 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from fault_server import MODEL, Served, fault_server
+from mathsynth import wire
 from mathsynth.backends import openai as backend
 from mathsynth.backends.base import Reply, Request, Sampling
 from mathsynth.errors import BackendError, UsageError
+from mathsynth.records import Usage
 
 KEY = "sk-very-secret-0123456789"
 
@@ -29,7 +31,8 @@ def ask(cfg: backend.Config, *requests: Request) -> list[Reply | BaseException]:
     async def all_of_them() -> list[Reply | BaseException]:
         client = backend.connect(cfg)
         try:
-            return await asyncio.gather(*(client.complete(request) for request in requests), return_exceptions=True)
+            found = await asyncio.gather(*(client.complete(request) for request in requests), return_exceptions=True)
+            return [reply if isinstance(reply, BaseException) else reply[0] for reply in found]
         finally:
             await client.aclose()
 
@@ -57,7 +60,7 @@ def probe(cfg: backend.Config) -> str:
 @pytest.fixture(params=["aiohttp", "httpx"])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "httpx":
-        monkeypatch.setattr(backend, "_has_aiohttp", lambda: False)
+        monkeypatch.setattr(wire, "_has_aiohttp", lambda: False)
 
 
 def test_a_reply_carries_text_tokens_and_finish_reason(transport: None) -> None:
@@ -222,7 +225,7 @@ def test_retry_after_reads_seconds_dates_and_nonsense() -> None:
     def read(**headers: str) -> float | None:
         import httpx2
 
-        return backend._retry_after(httpx2.Headers({name.replace("_", "-"): value for name, value in headers.items()}))
+        return wire._retry_after(httpx2.Headers({name.replace("_", "-"): value for name, value in headers.items()}))
 
     assert read(retry_after="3") == 3 and read(retry_after_ms="250") == 0.25
     assert read(retry_after="Wed, 21 Oct 2015 07:28:00 GMT") == 0
@@ -247,10 +250,10 @@ def test_retry_after_reads_seconds_dates_and_nonsense() -> None:
 def test_choices_of_every_shape(choice: Any, outcome: tuple[str, str | None, str] | bool) -> None:
     if isinstance(outcome, bool):
         with pytest.raises(BackendError) as told:
-            backend._reply(choice, {})
+            backend._reply(choice, {}, Usage())
         assert told.value.retryable == outcome
         return
-    reply = backend._reply(choice, {})
+    reply = backend._reply(choice, {}, Usage())
     assert (reply.text, reply.reasoning, reply.finish_reason) == outcome
 
 
@@ -273,8 +276,8 @@ def test_choices_of_every_shape(choice: Any, outcome: tuple[str, str | None, str
 def test_every_status_has_its_kind(status: int, text: str, kind: str) -> None:
     import httpx2
 
-    client = backend.OpenAIServers(config("http://localhost:1/v1"), ["http://localhost:1/v1"], "none")
-    error = client._refused(client._servers[0], status, httpx2.Headers(), text)
+    server = wire.Wire("http://localhost:1/v1", httpx2.AsyncClient(), "none", "OPENAI_API_KEY", MODEL)
+    error = server.refused(status, {}, text)
     assert (error.retryable, error.fatal) == {"row": (False, False), "fatal": (False, True), "retry": (True, False)}[
         kind
     ]

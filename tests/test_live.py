@@ -256,11 +256,11 @@ class Flaky:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def complete(self, request: Request) -> Reply:
+    async def complete(self, request: Request, n: int = 1) -> list[Reply]:
         self.asked += 1
         if self.asked == 1:
             raise BackendError("down", retryable=True, unreachable=True)
-        return Reply(text="yes", finish_reason="stop")
+        return [Reply(text="yes", finish_reason="stop")]
 
     async def probe(self) -> str:
         return ""
@@ -275,7 +275,7 @@ def test_a_retry_waits_for_the_end_of_a_pause(tmp_path: Path, monkeypatch: pytes
     config = ModelConfig(backend="scripted", model="m", max_in_flight=1)
 
     async def run() -> None:
-        caller = Caller(config, lambda _: backend, Journal(tmp_path), Meter("test"), lambda: False)
+        caller = Caller(config, lambda *_: backend, Journal(tmp_path), Meter("test"), lambda: False)
         asking = asyncio.create_task(caller.complete(Request("m", (), Sampling())))
         while not backend.asked:
             await asyncio.sleep(0)

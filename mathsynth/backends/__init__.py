@@ -1,6 +1,6 @@
 """One file a backend, found by its file name and imported when a recipe names it.
 
-A backend module has a docstring, `class Config(ModelConfig)` and `def connect(config) -> Backend`.
+A backend module has a docstring, `class Config(ModelConfig)` and `def connect(config, home) -> Backend`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 from typing import Any, Protocol, cast
 
-from mathsynth.backends.base import Backend, ModelConfig
+from mathsynth.backends.base import Backend, Home, ModelConfig
 from mathsynth.errors import UsageError
 
 
@@ -18,7 +18,7 @@ class BackendModule(Protocol):
 
     Config: type[ModelConfig]
 
-    def connect(self, config: Any) -> Backend:
+    def connect(self, config: Any, home: Home | None = None) -> Backend:
         """Open a connection. UsageError for what only the user can mend (no key, no weights, missing extra)."""
 
 
@@ -34,6 +34,6 @@ def load_backend(name: str) -> BackendModule:
     return cast(BackendModule, importlib.import_module(f"{__name__}.{name}"))
 
 
-def connect(config: ModelConfig) -> Backend:
+def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """The backend that a model's config names, connected."""
-    return load_backend(config.backend).connect(config)
+    return load_backend(config.backend).connect(config, home)

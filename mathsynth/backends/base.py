@@ -17,7 +17,8 @@ So the same question to the same model is never asked twice, and nothing that ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, TypedDict
 
 import msgspec
@@ -27,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.budget import Price
 from mathsynth.errors import BackendError
+from mathsynth.journal import Journal
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
 from mathsynth.verifier.thinking import join, split
@@ -112,6 +114,16 @@ class ModelConfig(Sampling):
     """US dollars per million tokens, `{prompt: 0.15, completion: 0.6}`, for `budget.usd` (tuning)."""
 
     @property
+    def patient(self) -> bool:
+        """Whether replies may take hours, and come even if nobody waits for them, as batches do."""
+        return False
+
+    @property
+    def paid(self) -> Price | None:
+        """The price as it is asked here."""
+        return self.price
+
+    @property
     def shots(self) -> tuple[Shot, ...]:
         """The worked examples, once the recipe has read their file."""
         return () if isinstance(self.few_shot, str) else self.few_shot
@@ -164,6 +176,11 @@ class Reply(BaseModel):
     reasoning: str | None = None
     """Thinking that the server delivers apart from the text."""
 
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Of the prompt and of the completion."""
+        return self.usage.prompt_tokens, self.usage.completion_tokens
+
     def read(self, thinking: Thinking) -> tuple[str, str | None]:
         """(the response, the thinking to store beside it); what `thinking` says is told at `ModelConfig.thinking`."""
         if thinking == "keep":
@@ -172,6 +189,16 @@ class Reply(BaseModel):
         thoughts = [thought.strip() for thought in (self.reasoning, said.thought) if thought]
         beside = "\n\n".join(thoughts) or None
         return said.rest if said.thought is None else said.rest.lstrip(), beside if thinking == "field" else None
+
+
+@dataclass(frozen=True)
+class Home:
+    """What a backend may use of the step that asks, if its work outlives the process."""
+
+    journal: Journal
+    """What is in it was received; beside it there is room for the backend's own files."""
+    say: Callable[[str], None]
+    """Shows what is waited for, until the next reply."""
 
 
 class Backend(Protocol):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from mathsynth import models
-from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, chat_body
+from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request, chat_body
 from mathsynth.errors import BackendError, UsageError
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
@@ -50,7 +50,7 @@ class Config(ModelConfig):
     """Of llama.cpp's own log on stderr; 0 is silent (tuning)."""
 
 
-def connect(config: ModelConfig) -> Backend:
+def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """Load the weights (0.3 s for SmolLM2). UsageError if the extra or the weights are missing or broken."""
     assert isinstance(config, Config)
     try:

@@ -1,37 +1,38 @@
 """Any OpenAI-compatible server: OpenAI itself, `vllm serve`, SGLang, llama.cpp, Ollama, a gateway.
 
 One request is sent to one server, once. Several `base_url`s are served by what is in flight there; one that does not
-answer rests and is then tried with a single request. Retries, time-outs and back-off live in `calls.py`.
+answer rests and is then tried with a single request. Retries, time-outs and back-off live in `calls.py`. With `batch`
+the requests go to one server's Batch API instead (`batches.py`).
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import re
-import ssl
 import time
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import orjson
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, chat_body
+from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request, chat_body
+from mathsynth.batches import Batch, Batches
+from mathsynth.budget import Price
 from mathsynth.errors import BackendError, UsageError
 from mathsynth.limits import InFlight
 from mathsynth.records import Usage
-
-if TYPE_CHECKING:
-    import httpx2
-    import openai
+from mathsynth.wire import CONNECT_S, Wire, connection_pool
 
 OPENAI_URL = "https://api.openai.com/v1"
-CONNECT_S = 10.0
 QUEUE = re.compile(r"^vllm:num_requests_waiting(?:\{.*\})? ([0-9.]+)", re.MULTILINE)
 """A gauge of vLLM's, one line for each of its engines."""
 REST_FIRST_S, REST_MAX_S = 1.0, 30.0
+BATCHED = 50_000
+"""Requests under way in batch mode."""
+
+
+def _or_true(schema: dict[str, Any]) -> None:
+    schema["anyOf"].append({"type": "boolean"})
 
 
 class Config(ModelConfig):
@@ -46,9 +47,44 @@ class Config(ModelConfig):
     max_reply_chars: int = Field(default=1_000_000, ge=1, exclude=True)
     """A longer reply fails its row (tuning)."""
     seeded: bool = Field(default=True, exclude_if=bool)
-    """Send each sample's own seed, so that a server that was started anew, whose own seed may be fixed, never draws a
-    sample again. `false` for `vllm serve`, once it is started with a new `--seed` each time: sent seeds make vLLM sample
-    the requests of a batch one by one, without its fast kernels, and on CPUs it dies of them."""
+    """Send each sample's seed, so that a server that starts anew, mostly with a fixed seed of its own, draws no sample
+    twice. `false` is for `vllm serve --seed N` with another N at each start: of seeds vLLM samples the requests of a
+    batch one by one, without its fast kernels, and dies on CPUs."""
+    batch: Batch | None = Field(default=None, exclude=True, json_schema_extra=_or_true)
+    """`true`, or `{max_requests, max_mb, linger_s, poll_s, window, price_factor}`: ask by the provider's Batch API, at
+    `price_factor` (0.5) of the price. 50,000 requests may be under way unless `max_in_flight` is one number; limits a
+    minute, `timeout_s` and `choices` bind no batch (tuning)."""
+
+    @property
+    def patient(self) -> bool:
+        """Batches may take a day."""
+        return self.batch is not None
+
+    @property
+    def paid(self) -> Price | None:
+        """Batches are cheaper."""
+        factor = self.batch.price_factor if self.batch else 1.0
+        price = self.price
+        return price and Price(prompt=price.prompt * factor, completion=price.completion * factor)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _live_limits_bind_no_batch(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "batch" not in data:
+            return data
+        if data["batch"] in (None, False):
+            return data | {"batch": None}
+        needless = {"requests_per_minute", "tokens_per_minute"}
+        if "-" in str(data.get("max_in_flight")):
+            needless.add("max_in_flight")
+        kept = {key: value for key, value in data.items() if key not in needless}
+        return {"max_in_flight": BATCHED} | kept | {"batch": {} if data["batch"] is True else data["batch"]}
+
+    @model_validator(mode="after")
+    def _batches_are_of_one_server(self) -> Config:
+        if self.batch and not isinstance(self.base_url, str) and len(self.base_url) > 1:
+            raise ValueError("batch: needs a single base_url")
+        return self
 
     @field_validator("base_url")
     @classmethod
@@ -71,7 +107,7 @@ class Config(ModelConfig):
         return value
 
 
-def connect(config: ModelConfig) -> Backend:
+def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """A client for the servers of `config`; nothing is sent yet. UsageError without a key where one is needed."""
     assert isinstance(config, Config)
     urls = [config.base_url] if isinstance(config.base_url, str) else list(config.base_url)
@@ -82,14 +118,18 @@ def connect(config: ModelConfig) -> Backend:
         key = "none"
     if not key.isascii() or not key.isprintable():
         raise UsageError(f"${config.api_key_env} holds characters that no API key has")
-    return OpenAIServers(config, [url.rstrip("/") for url in urls], key)
+    servers = OpenAIServers(config, [url.rstrip("/") for url in urls], key)
+    if config.batch is None:
+        return servers
+    assert home is not None
+    return OpenAIBatches(config, config.batch, servers, home)
 
 
 class _Server:
     """One address and how it does: what is in flight there, and whether it rests after failing."""
 
-    def __init__(self, url: str, client: openai.AsyncOpenAI) -> None:
-        self.url, self.client = url, client
+    def __init__(self, wire: Wire) -> None:
+        self.url, self.wire = wire.url, wire
         self.in_flight = self.served = self.failures = 0
         self.rests_until = 0.0
 
@@ -107,32 +147,27 @@ class OpenAIServers:
     """The client. One connection pool serves all addresses; what is under way is bounded in `calls.py`."""
 
     def __init__(self, config: Config, urls: list[str], key: str) -> None:
-        import httpx2
-        import openai
+        self._config, self._http = config, connection_pool(config.timeout_s)
+        self._servers = [_Server(Wire(url, self._http, key, config.api_key_env, config.model)) for url in urls]
 
-        # It logs a line for every request at INFO.
-        logging.getLogger("httpx2").setLevel(logging.WARNING)
-        self._config, self._key, self._response = config, key, httpx2.Response
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
-        timeout = httpx2.Timeout(config.timeout_s, connect=min(CONNECT_S, config.timeout_s), pool=None)
-        # The aiohttp transport costs 0.6 of the CPU (peers.md 4.3); it is there when aiohttp is installed.
-        kind = openai.DefaultAioHttpClient if _has_aiohttp() else openai.DefaultAsyncHttpxClient
-        self._http: httpx2.AsyncClient = kind(limits=limits, timeout=timeout)
-        self._servers = [
-            _Server(url, openai.AsyncOpenAI(api_key=key, base_url=url, max_retries=0, http_client=self._http))
-            for url in urls
-        ]
+    @property
+    def wires(self) -> list[Wire]:
+        """What leads to the servers."""
+        return [server.wire for server in self._servers]
 
     async def complete(self, request: Request, n: int = 1) -> list[Reply | BackendError]:
         """Ask the server with the least in flight, once."""
         server = self._choose()
         choices, data = await self._ask(server, chat_body(request, n, self._config.seeded))
-        replies = [
-            _whole_reply(choice, data, usage, self._config.max_reply_chars)
-            for choice, usage in zip(choices[:n], _shares(choices[:n], _usage(data)), strict=True)
-        ]
-        if len(replies) == 1 and isinstance(replies[0], BackendError):
-            raise replies[0]
+        choices = choices[:n]
+        replies: list[Reply | BackendError] = []
+        for choice, usage in zip(choices, _shares(choices, _usage(data)), strict=True):
+            try:
+                replies.append(_whole_reply(choice, data, usage, self._config.max_reply_chars))
+            except BackendError as error:
+                if len(choices) == 1:
+                    raise
+                replies.append(error)
         return replies
 
     async def queue(self) -> int | None:
@@ -162,7 +197,7 @@ class OpenAIServers:
         server.in_flight += 1
         server.served += 1
         try:
-            data = await self._json(server, "POST", "/chat/completions", body)
+            data = await server.wire.post("/chat/completions", body)
         except BackendError as error:
             server.note(reached=not error.unreachable)
             raise
@@ -173,81 +208,6 @@ class OpenAIServers:
         if not isinstance(choices, list) or not choices:
             raise BackendError(f"{server.url} answered without a choice", retryable=True)
         return choices, data
-
-    async def _json(self, server: _Server, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        import openai
-
-        failure: BackendError
-        try:
-            if method == "GET":
-                response = await server.client.get(path, cast_to=self._response)
-            else:
-                response = await server.client.post(path, body=body, cast_to=self._response)
-        except openai.APIStatusError as error:
-            failure = self._refused(server, error.status_code, error.response.headers, error.response.text)
-        except openai.APIConnectionError as error:
-            failure = self._unreached(server, error)
-        except openai.OpenAIError as error:
-            failure = BackendError(self._line(f"{server.url}: {error}"), retryable=True)
-        else:
-            return self._object(server, response)
-        # Outside the handlers, so that the SDK's error, which may quote the key, is not kept as its context.
-        raise failure
-
-    def _object(self, server: _Server, response: httpx2.Response) -> dict[str, Any]:
-        """The JSON object of a 200 answer; a retryable BackendError if there is none."""
-        try:
-            data = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            raise BackendError(f"{server.url} answered with broken JSON", retryable=True) from None
-        if not isinstance(data, dict):
-            raise BackendError(f"{server.url} answered with JSON that is no object", retryable=True)
-        if data.get("error") and not data.get("choices"):
-            # Some gateways answer 200 and put the error inside.
-            code = data["error"].get("code") if isinstance(data["error"], dict) else None
-            status = code if isinstance(code, int) and 400 <= code < 600 else 500
-            raise self._refused(server, status, response.headers, response.text)
-        return data
-
-    def _refused(self, server: _Server, status: int, headers: httpx2.Headers, text: str) -> BackendError:
-        """The error of a server that answered with an error status."""
-        code, message = _error_of(text)
-        said = self._line(f"HTTP {status}: {message}" if message else f"HTTP {status}")
-        if status in (401, 403):
-            return BackendError(f"{server.url} refuses the key in ${self._config.api_key_env} ({said})", fatal=True)
-        if status in (404, 405) or code == "model_not_found":
-            return BackendError(
-                f"{server.url} has no model {self._config.model!r}, or no such path ({said})", fatal=True
-            )
-        if status == 402 or code == "insufficient_quota":
-            return BackendError(f"{server.url} wants to be paid first ({said})", fatal=True)
-        if status in (408, 409, 425, 429) or (status >= 500 and status != 501):
-            return BackendError(
-                f"{server.url} answered {said}",
-                retryable=True,
-                unreachable=status in (502, 503, 504),
-                limited=status == 429,
-                retry_after=_retry_after(headers),
-            )
-        return BackendError(f"{server.url} refused the request ({said})")
-
-    def _unreached(self, server: _Server, error: Exception) -> BackendError:
-        """The error of a server that did not answer: the deepest cause says most."""
-        cause: BaseException = error
-        while (deeper := cause.__cause__ or cause.__context__) is not None:
-            cause = deeper
-        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        said = self._line(f"can't reach {server.url}: {reason}")
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return BackendError(said, fatal=True)
-        return BackendError(said, retryable=True, unreachable=True)
-
-    def _line(self, text: str) -> str:
-        """One short line, without the key even if the server repeats it."""
-        if self._key != "none":
-            text = text.replace(self._key, "[key]")
-        text = " ".join(text.split())
-        return text if len(text) <= 300 else text[:299] + "…"
 
     async def _waiting(self, server: _Server) -> int | None:
         import httpx2
@@ -283,7 +243,7 @@ class OpenAIServers:
     async def _models(self, server: _Server) -> tuple[list[str], int | None]:
         """(model names, context length of ours if told). No names from a server without the list."""
         try:
-            data = await self._json(server, "GET", "/models", None)
+            data = await server.wire.get("/models")
         except BackendError as error:
             if "HTTP 404" in str(error) or "HTTP 405" in str(error):
                 return [], None
@@ -299,38 +259,69 @@ class OpenAIServers:
         return [str(entry["id"]) for entry in entries if "id" in entry], None
 
 
-def _has_aiohttp() -> bool:
-    try:
-        import aiohttp  # noqa: F401
-    except ImportError:
-        return False
-    return True
+class OpenAIBatches:
+    """The client in batch mode."""
+
+    def __init__(self, config: Config, rules: Batch, servers: OpenAIServers, home: Home) -> None:
+        self._config, self._servers = config, servers
+        self._batches = Batches(
+            rules, servers.wires[0], config.model, config.give_up_after_s, home.journal, home.say, self._read
+        )
+
+    async def complete(self, request: Request, n: int = 1) -> list[Reply]:
+        """Wait for the batch that brings the reply, a single one whatever `n`."""
+        return [await self._batches.ask(request.key(), chat_body(request, seeded=self._config.seeded))]
+
+    async def queue(self) -> int | None:
+        """Of no use here: there is no limit to be found."""
+        return None
+
+    async def probe(self) -> str:
+        """What answers there, and whether it has batches."""
+        answers = await self._servers.probe()
+        await self._servers.wires[0].get("/batches?limit=1")
+        return f"{answers}, batches supported"
+
+    async def aclose(self) -> None:
+        """Leave the batches to the server."""
+        await self._batches.aclose()
+        await self._servers.aclose()
+
+    def _read(self, data: dict[str, Any]) -> Reply:
+        choice = next(iter(data.get("choices") or []), None)
+        return _whole_reply(choice, data, _usage(data), self._config.max_reply_chars)
 
 
-def _whole_reply(choice: Any, data: dict[str, Any], usage: Usage, max_chars: int) -> Reply | BackendError:
-    """One choice as a Reply, or the error, with the tokens that it cost, if there is no text or too much."""
+def _whole_reply(choice: Any, data: dict[str, Any], usage: Usage, max_chars: int) -> Reply:
+    """One choice of an answer. BackendError, with the tokens that it cost, if there is no text or too much."""
     try:
         reply = _reply(choice, data, usage)
         if len(reply.text) > max_chars:
             raise BackendError(f"reply of {len(reply.text):,} characters exceeds max_reply_chars={max_chars:,}")
     except BackendError as error:
         error.tokens = usage.prompt_tokens, usage.completion_tokens
-        return error
+        raise
     return reply
 
 
 def _shares(choices: list[Any], usage: Usage) -> list[Usage]:
-    """What each choice used of a request's tokens: the first all of the prompt, each by its length of the rest.
+    """What each choice used of an answer's tokens, of which servers tell the sum: it is the sum of these.
 
-    Servers tell the sum alone, and the shares add up to it.
+    The first one has all of the prompt; the rest goes by the length of the texts.
     """
-    # Of a choice as it came, whatever it is: with thinking, and not empty.
-    ends = list(itertools.accumulate(len(orjson.dumps(choice)) for choice in choices))
+    ends = list(itertools.accumulate((1 + _length(choice) for choice in choices), initial=0))
     upto = [usage.completion_tokens * end // ends[-1] for end in ends]
     return [
-        Usage(prompt_tokens=usage.prompt_tokens if not number else 0, completion_tokens=end - begin)
-        for number, (begin, end) in enumerate(itertools.pairwise([0, *upto]))
+        Usage(prompt_tokens=0 if number else usage.prompt_tokens, completion_tokens=end - begin)
+        for number, (begin, end) in enumerate(itertools.pairwise(upto))
     ]
+
+
+def _length(choice: Any) -> int:
+    """Characters of text and thinking in a choice, whatever came as one."""
+    message = choice.get("message") if isinstance(choice, dict) else None
+    said = message.values() if isinstance(message, dict) else ()
+    return sum(len(text) for text in said if isinstance(text, str))
 
 
 def _reply(choice: Any, data: dict[str, Any], usage: Usage) -> Reply:
@@ -360,28 +351,3 @@ def _reply(choice: Any, data: dict[str, Any], usage: Usage) -> Reply:
 def _usage(data: dict[str, Any]) -> Usage:
     usage = data.get("usage") or {}
     return Usage(prompt_tokens=usage.get("prompt_tokens") or 0, completion_tokens=usage.get("completion_tokens") or 0)
-
-
-def _error_of(text: str) -> tuple[str, str]:
-    """(code, message) of an error body, whatever its shape."""
-    try:
-        data = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return "", re.sub(r"<[^>]*>", " ", text[:2000]).strip()
-    error = data.get("error", data) if isinstance(data, dict) else data
-    if not isinstance(error, dict):
-        return "", str(error)
-    return str(error.get("code") or ""), str(error.get("message") or error.get("detail") or "")
-
-
-def _retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date), or of OpenAI's retry-after-ms."""
-    if re.fullmatch(r"\d+(\.\d+)?", milliseconds := headers.get("retry-after-ms", "")):
-        return float(milliseconds) / 1000
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, IndexError):
-        return None

@@ -18,7 +18,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mathsynth.backends.base import Backend, ModelConfig, Reply, Request, texts
+from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request, texts
 from mathsynth.errors import BackendError, UsageError
 from mathsynth.records import Usage, explain
 
@@ -53,7 +53,7 @@ class Line(BaseModel):
         return self.regex is None or _pattern(self.regex).search(conversation) is not None
 
 
-def connect(config: ModelConfig) -> Backend:
+def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """Read the file or import the function. UsageError naming what is wrong with it."""
     assert isinstance(config, Config)
     if re.search(r":[A-Za-z_]\w*$", config.replies):

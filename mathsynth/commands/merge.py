@@ -20,11 +20,12 @@ from pathlib import Path
 
 import orjson
 
+from mathsynth.changes import STEPS, differences
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors.local import begin, other_files, write_shards
 from mathsynth.lock import hold
 from mathsynth.parts import KEPT, MERGED, PART, PLACES, SHARDS, Part, parse_part, read_places
-from mathsynth.pipeline import STEPS, Options, differences, disk_errors, generate
+from mathsynth.pipeline import Options, disk_errors, generate
 from mathsynth.recipe import Recipe, Step, find_recipe, read_recipe
 from mathsynth.records import content_id
 from mathsynth.shards import (

@@ -105,7 +105,7 @@ def _sum(pairs: list[tuple[int, int]]) -> tuple[int, int]:
 
 def _usd(step: Step, prompt: tuple[int, int], completion: int) -> tuple[float, float] | None:
     """Dollars, (least, most): the least with replies of no length, the most with replies as long as they may be."""
-    prices = [model.price for model in step.models.values() if model.price]
+    prices = [model.paid for model in step.models.values() if model.paid]
     if len(prices) < len(step.models):
         return None
     least = min((price.prompt for price in prices), default=0.0) * prompt[0]

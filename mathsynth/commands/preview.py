@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mathsynth.backends.base import Message, Reply, Request, texts
 from mathsynth.errors import RunError
+from mathsynth.limits import always
 from mathsynth.pipeline import Options, generate
 from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record, Solution
@@ -24,7 +25,7 @@ def preview(recipe: Recipe, options: Options) -> Iterator[str]:
     """
     asked: list[Asked] = []
     watched = replace(options, watch=lambda step, request, reply: asked.append((step, request, reply)))
-    recipe = replace(recipe, steps=tuple(_showing_wrong(step) for step in recipe.steps))
+    recipe = replace(recipe, steps=tuple(_at_once(_showing_wrong(step)) for step in recipe.steps))
     with tempfile.TemporaryDirectory(prefix="mathsynth-preview-") as scratch:
         run, stopped = Path(scratch) / "run", ""
         try:
@@ -46,6 +47,13 @@ def _showing_wrong(step: Step) -> Step:
     if "keep_wrong" not in type(step.config).model_fields:
         return step
     return replace(step, config=step.config.model_copy(update={"keep_wrong": True}))
+
+
+def _at_once(step: Step) -> Step:
+    """The step with its models asked live, for nobody waits a day for a preview."""
+    live = {"batch": None, "max_in_flight": always(4)}
+    models = {name: model.model_copy(update=live) if model.patient else model for name, model in step.models.items()}
+    return replace(step, models=models)
 
 
 def _graded(directory: Path) -> list[Solution]:

@@ -15,11 +15,11 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from mathsynth.changes import STEPS
 from mathsynth.commands.display import duration, line
 from mathsynth.errors import RunError, UsageError
 from mathsynth.live import CONTROL, STATUS, Control, Status, read, write
 from mathsynth.lock import LOCK, held, holder_of
-from mathsynth.pipeline import STEPS
 from mathsynth.settings import unknown
 from mathsynth.shards import KEY, read_manifest
 

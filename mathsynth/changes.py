@@ -1,0 +1,89 @@
+"""What is different from the last run in a directory: which keys, which steps stay valid, what is asked again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from mathsynth.recipe import Recipe, Step
+from mathsynth.shards import KEY, MANIFEST, write_json
+
+STEPS = "steps.json"
+
+
+def changes(recipe: Recipe, run: Path) -> list[str]:
+    """What is different from the last run in this directory, in lines for the user; empty if nothing is."""
+    valid, again, keys = [], [], []
+    for step in recipe.steps:
+        if (run / step.directory / MANIFEST).exists():
+            valid.append(step.name)
+            continue
+        if (differ := differences(recipe, step, run)) is None:
+            continue
+        keys += differ
+        asks = any(re.search(r"\.prompts\.|\.sampling|\.seed|\.models\.(?![^.]+\.thinking: )", line) for line in differ)
+        if not step.models:
+            again.append(step.name)
+        elif asks:
+            again.append(f"{step.name} (its requests differ: they are asked again)")
+        else:
+            again.append(f"{step.name} (replies on disk are used, only new requests are asked)")
+    if not again:
+        return []
+    return [
+        "the recipe changed since the last run here:",
+        *(f"  {line}" for line in keys),
+        f"  still valid: {', '.join(valid) or 'nothing'}",
+        f"  run again: {', '.join(again)}",
+    ]
+
+
+def differences(recipe: Recipe, step: Step, run: Path) -> list[str] | None:
+    """The keys of a step that differ from the last run in this directory, `sample.k: 4 -> 8`; none if a step before it
+    differs, and None if nothing does."""
+    old = _last_key(run, step)
+    if old is None or old["key"] == step.key:
+        return None
+    material = shown(recipe, step).material
+    if old["material"] == material:
+        return [f"{step.name}.models: a value that comes from the environment"]
+    return list(_differences(old["material"], material, step.name))
+
+
+def shown(recipe: Recipe, step: Step) -> Step:
+    """The step as it may be written down: its key's material without what came from the environment."""
+    return replace(step, material=recipe.document.redact(step.material))
+
+
+def write_steps(run: Path, steps: Sequence[Step]) -> None:
+    """Write down which steps a run has, and in which directories."""
+    listed = [{"step": step.name, "stage": step.stage, "directory": step.directory} for step in steps]
+    write_json(run / STEPS, {"schema": 1, "steps": listed})
+
+
+def _last_key(run: Path, step: Step) -> dict[str, Any] | None:
+    """`key.json` of the same step in the last run here, or the newest one if that run ended before it."""
+    listed = orjson.loads((run / STEPS).read_bytes())["steps"] if (run / STEPS).exists() else []
+    found = sorted(run.glob(f"{step.replies}-????????/{KEY}"), key=lambda path: path.stat().st_mtime)
+    last = [run / entry["directory"] / KEY for entry in listed if entry["step"] == step.name]
+    found += [path for path in last if path.exists()]
+    return cast("dict[str, Any]", orjson.loads(found[-1].read_bytes())) if found else None
+
+
+def _differences(old: Any, new: Any, place: str) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            if key != "before":
+                yield from _differences(old.get(key), new.get(key), f"{place}.{key}".replace(".config.", "."))
+    elif old != new:
+        yield f"{place}: {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."
