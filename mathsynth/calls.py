@@ -44,8 +44,12 @@ class Group:
     requests: dict[str, Request] = field(default_factory=dict)
     """By their keys."""
     next: str = ""
-    """The key of the one that may still join."""
+    """The key of the one that may still join, until the request is sent."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def size(self) -> int:
+        """Samples in it."""
+        return len(self.requests)
 
 
 class Caller:
@@ -104,8 +108,11 @@ class Caller:
             return await asyncio.shield(future)
         self._join(group := Group(), key, request)
         try:
-            await self._filled(group)
-            await self._answer(group.requests)
+            if not group.ready.is_set():
+                late = asyncio.get_running_loop().call_later(LINGER_S, group.ready.set)
+                await group.ready.wait()
+                late.cancel()
+            await self._answer(group)
         finally:
             for asked in group.requests:
                 self._under_way.pop(asked).cancel()  # nothing happens to one that is done
@@ -114,27 +121,20 @@ class Caller:
     def _join(self, group: Group, key: str, request: Request) -> None:
         """One more sample for a group, which is then open to the next one unless it is full."""
         group.requests[key] = request
-        if len(group.requests) >= min(self._choices, self.gate.limit) or not request.sampling.temperature:
+        if group.size() >= min(self._choices, self.gate.limit) or not request.sampling.temperature:
             group.ready.set()
         else:
             group.next = request.after().key()
             self._open[group.next] = group
 
-    async def _filled(self, group: Group) -> None:
-        """Wait for the group to be full, but not long."""
-        if not group.ready.is_set():
-            late = asyncio.get_running_loop().call_later(LINGER_S, group.ready.set)
-            await group.ready.wait()
-            late.cancel()
-            self._open.pop(group.next, None)
-
-    async def _answer(self, asked: dict[str, Request]) -> None:
+    async def _answer(self, group: Group) -> None:
         """Give every future that waits for one of these samples its reply or its error.
 
         What a request for several does not bring is asked for one by one. If that works, it will be from then on.
         """
+        asked = group.requests
         try:
-            replies = await self._ask(list(asked.values()))
+            replies = await self._ask(group)
         except Exception as error:  # noqa: BLE001
             # Each who waits must hear of it, whatever it is. If several were refused, it may be because they are.
             if len(asked) == 1 or not isinstance(error, BackendError) or error.fatal:
@@ -149,7 +149,7 @@ class Caller:
                 self._under_way[key].set_exception(reply)
         rest = {key: request for key, request in asked.items() if not self._under_way[key].done()}
         if rest:
-            await asyncio.gather(*(self._answer({key: request}) for key, request in rest.items()))
+            await asyncio.gather(*(self._answer(Group({key: request})) for key, request in rest.items()))
             fewer = len(replies) < len(asked)
             if fewer and self._choices > 1 and any(not self._under_way[key].exception() for key in rest):
                 log.warning("%s does not answer several choices; each sample is a request now", self.config.model)
@@ -163,23 +163,27 @@ class Caller:
         else:
             self._under_way[key].set_result(reply)
 
-    async def _ask(self, requests: Sequence[Request]) -> Sequence[Reply | BackendError]:
+    async def _ask(self, group: Group) -> Sequence[Reply | BackendError]:
         """The replies to these samples, or to the first of them, with as many tries as the config allows."""
         pauses = charged = 0
         waiting_since: float | None = None
-        prompt_tokens = sum(len(message["content"]) for message in requests[0].messages) / CHARS_PER_TOKEN
-        max_tokens = requests[0].sampling.max_tokens
+        first = next(iter(group.requests.values()))
+        prompt_tokens = sum(len(message["content"]) for message in first.messages) / CHARS_PER_TOKEN
+        max_tokens = first.sampling.max_tokens
 
         def room() -> bool:
             # Where replies come all at once, a budget would be overrun before the first tells what one costs.
             return not self.config.patient or self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
 
         while True:
-            ticket = await self.gate.enter(prompt_tokens, max_tokens, self._stopping, room, len(requests))
+            try:
+                ticket = await self.gate.enter(prompt_tokens, max_tokens, self._stopping, room, group.size)
+            finally:
+                self._open.pop(group.next, None)
             sent = time.monotonic()
             waiting_since = waiting_since or sent
             try:
-                replies = await self._send(requests, ticket)
+                replies = await self._send(first, group.size(), ticket)
             except BackendError as error:
                 self._note(error)
                 if error.fatal:
@@ -187,7 +191,7 @@ class Caller:
                         raise Stopped(f"stopped while a request was under way ({error})") from None
                     raise
                 if not error.retryable:
-                    raise (self._refusal(error) if len(requests) == 1 else error) from None
+                    raise (self._refusal(error) if group.size() == 1 else error) from None
                 if error.limited or (error.unreachable and self._last_answer < sent):
                     since = waiting_since if error.limited else max(self._last_answer, waiting_since)
                     silent = time.monotonic() - since
@@ -225,18 +229,18 @@ class Caller:
             return error
         return BackendError(f"{self.config.model} refused its first {self._refused} requests: {error}", fatal=True)
 
-    async def _send(self, requests: Sequence[Request], ticket: int) -> Sequence[Reply | BackendError]:
+    async def _send(self, request: Request, samples: int, ticket: int) -> Sequence[Reply | BackendError]:
         """One try, by the ticket of the gate."""
         if not self._meter.in_flight:
             self._busy_since = time.monotonic()
-        self._meter.in_flight += len(requests)
-        self._purse.under_way += len(requests)
+        self._meter.in_flight += samples
+        self._purse.under_way += samples
         try:
             if self._backend is None:
                 self._backend = self._connect(self.config, self._home)
             timeout = None if self.config.patient else self.config.timeout_s
             async with asyncio.timeout(timeout):
-                replies = await self._backend.complete(requests[0], len(requests))
+                replies = await self._backend.complete(request, samples)
         except TimeoutError:
             self.gate.troubled()
             raise BackendError(f"no reply within timeout_s={self.config.timeout_s:g}", retryable=True) from None
@@ -256,8 +260,8 @@ class Caller:
             return replies
         finally:
             self.gate.leave(ticket)
-            self._purse.under_way -= len(requests)
-            self._meter.in_flight -= len(requests)
+            self._purse.under_way -= samples
+            self._meter.in_flight -= samples
             if not self._meter.in_flight:
                 self.use.seconds += time.monotonic() - self._busy_since
 

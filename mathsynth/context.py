@@ -292,6 +292,7 @@ class Context:
 
     def show(self) -> None:
         """Let the meter be seen."""
+        self.meter.limit = self._slots()
         self._display.update(self.meter)
 
     def _obey(self) -> None:

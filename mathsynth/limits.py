@@ -126,11 +126,11 @@ class Gate:
         max_tokens: int,
         stopping: Callable[[], object],
         room: Callable[[], bool] = lambda: True,
-        samples: int = 1,
+        size: Callable[[], int] = lambda: 1,
     ) -> int:
         """Wait until one more may be sent; its ticket, with which it must leave. Stopped if the run ends.
 
-        One that asks for several samples is so many under way, and one of those a minute.
+        One that asks for several samples, `size` of them when it goes, is so many under way, and one of those a minute.
         """
         async with self._turnstile:
             while not stopping():
@@ -138,12 +138,13 @@ class Gate:
                 pause = max(self._rests_until - now, self._requests.wait(now), self._tokens.wait(now))
                 if pause > 0:
                     await asyncio.sleep(min(pause, TICK_S))
-                elif self.held or (self.under_way and self.under_way + samples > self.limit):
+                elif self.held or (self.under_way and self.under_way + size() > self.limit):
                     self._room.clear()
                     await self._room.wait()
                 elif not room():
                     await asyncio.sleep(TICK_S)
                 else:
+                    samples = size()
                     self.under_way += samples
                     self._sent += 1
                     completion = self._completions / self._answers if self._answers else max_tokens
