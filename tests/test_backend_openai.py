@@ -73,6 +73,12 @@ def test_a_reply_carries_text_tokens_and_finish_reason(transport: None) -> None:
         assert body["messages"] == [{"role": "user", "content": "What is 3 + 4?"}] and body["seed"] == 0
 
 
+def test_as_many_are_under_way_as_are_asked(transport: None) -> None:
+    with fault_server(latency=0.3) as server:
+        ask(config(server.url), *(question(seed=number) for number in range(200)))
+        assert server.most_in_flight > 150, "no connection pool with a limit of its own"
+
+
 @pytest.mark.parametrize(
     ("fault", "flags"),
     [
