@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -42,6 +43,8 @@ DRAIN_S = 30.0
 """Seconds that requests under way get to finish once the run is told to stop."""
 GRADING_JOBS = 8
 """Jobs open beyond the request slots, so that grading leaves no slot empty."""
+CHATS_KEPT = 4096
+"""Rendered prompts, for the samples of one problem share theirs."""
 WINDOW = 4
 """Records open in `each` per slot: bounds what waits for a slow one before it."""
 
@@ -102,6 +105,7 @@ class Context:
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
         self._prompts, self.grader = dict(prompts or {}), Grader(policy or Policy(), self.meter, checker)
+        self._chats = lru_cache(CHATS_KEPT)(self._render)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
         self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet
@@ -122,6 +126,9 @@ class Context:
 
     def chat(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
+        return self._chats(model, prompt, **values)
+
+    def _render(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         config = self.model(model)
         return self._prompts[prompt].messages(config.shots, **values, answer_format=asks_for(config.answer_format))
 
@@ -298,6 +305,7 @@ class Context:
 
     def show(self) -> None:
         """Let the meter be seen."""
+        self.meter.limit = self._slots()
         self._display.update(self.meter)
 
     def _obey(self) -> None:

@@ -96,8 +96,8 @@ class LlamaEngine:
         self._pool = ThreadPoolExecutor(config.slots, thread_name_prefix="llamacpp")
         self._closed = threading.Event()
 
-    async def complete(self, request: Request) -> Reply:
-        """Decode one reply in a slot. Cancelling stops the decoding at its next token."""
+    async def complete(self, request: Request, n: int = 1) -> list[Reply]:
+        """Decode one reply in a slot, whatever `n`. Cancelling stops the decoding at its next token."""
         body = chat_body(request) | {"model": self._config.model, "seed": request.seed % RANDOM_SEED}
         stop = threading.Event()
         async with self._slots:
@@ -105,7 +105,7 @@ class LlamaEngine:
                 raise BackendError("the embedded engine is closed")
             work = asyncio.get_running_loop().run_in_executor(self._pool, self._decode, body, stop)
             try:
-                return await asyncio.shield(work)
+                return [await asyncio.shield(work)]
             except asyncio.CancelledError:
                 stop.set()
                 work.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -1,5 +1,7 @@
-"""Runs one step: drain the stage, write its shards, check the ledger, seal it with a manifest. And `Local`, the executor
-that does all work in this process and its own workers."""
+"""Runs one step: drain the stage, write its shards, check the ledger, seal it with a manifest.
+
+`Local` is the executor that does all work in this process and its own workers.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A Ray cluster does the work; this process keeps what must be one: allocation, journals, the files of the run.
 
-* A model whose engine lives in a process (`vllm`, `llamacpp`), or one with `replicas`, becomes so many actors, each with
-  the GPUs that it needs. Servers are asked from here: that costs little.
+* A model whose engine lives in a process (`vllm`, `llamacpp`), or one with `replicas`, becomes so many actors, each
+  with the GPUs that it needs. Servers are asked from here: that costs little.
 * Comparisons that the fast path leaves open go to actors on the processors of all nodes.
 * Stages that work on any part of their rows and ask no model (`verify`) run as one task a shard.
 
@@ -41,7 +41,9 @@ from mathsynth.verifier.words import Finding
 from mathsynth.verifier.worker import Checker
 
 if TYPE_CHECKING:
-    import ray.actor
+    from ray.actor import ActorHandle as Handle
+
+    ActorHandle = Handle[Any]
 
 TASK_ROWS = 1000
 TICK_S = 0.25
@@ -67,15 +69,12 @@ class Cluster:
         except ImportError as error:
             raise UsageError(f"--executor ray needs Ray ({error}); run: pip install 'mathsynth[ray]'") from None
         known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        wanted: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
+        wanted |= {"logging_level": "error", "log_to_driver": False, "configure_logging": False}
+        self._ray: Any = ray
         try:
-            ray.init(
-                address=address or "local",
-                logging_level="error",
-                log_to_driver=False,
-                configure_logging=False,
-                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(_paths())}},
-                **({} if address else {"include_dashboard": False}),
-            )
+            ray.init(**wanted, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(_paths())}})
+            self._resources: dict[str, float] = self._ray.cluster_resources()
         except (ConnectionError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())
             raise MathsynthError(f"can't reach a Ray cluster at {address or 'this machine'}: {said[:200]}") from None
@@ -84,10 +83,8 @@ class Cluster:
             if threading.current_thread() is threading.main_thread():
                 for number, handler in known.items():
                     signal.signal(number, handler)
-        self._ray = ray
-        self._resources = ray.cluster_resources()
         cpus, gpus = (int(self._resources.get(name, 0)) for name in ("CPU", "GPU"))
-        say(f"the work is done on a Ray cluster of {len(ray.nodes())} nodes, {cpus} CPUs, {gpus} GPUs")
+        say(f"the work is done on a Ray cluster of {len(self._ray.nodes())} nodes, {cpus} CPUs, {gpus} GPUs")
         self._cpus = max(1, cpus)
         self._judges: Judges | None = None
 
@@ -173,7 +170,7 @@ class Engine:
 class Replicas:
     """The backend of this process for a model's actors: the one with the least in flight is asked."""
 
-    def __init__(self, config: ModelConfig, actors: Sequence[ray.actor.ActorHandle]) -> None:
+    def __init__(self, config: ModelConfig, actors: Sequence[ActorHandle]) -> None:
         self._config, self._actors = config, actors
         self._in_flight = [0] * len(actors)
 
@@ -234,9 +231,9 @@ class Judge:
 class Judges:
     """The actors that compare, those that are free."""
 
-    def __init__(self, policy: Policy, actors: Sequence[ray.actor.ActorHandle]) -> None:
+    def __init__(self, policy: Policy, actors: Sequence[ActorHandle]) -> None:
         self.policy, self.count = policy, len(actors)
-        self.free: queue.LifoQueue[ray.actor.ActorHandle] = queue.LifoQueue()
+        self.free: queue.LifoQueue[ActorHandle] = queue.LifoQueue()
         for actor in actors:
             self.free.put(actor)
 
