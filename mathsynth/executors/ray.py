@@ -19,6 +19,7 @@ import queue
 import signal
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 TASK_ROWS = 1000
 TICK_S = 0.25
+REST_S = 5.0
+"""Seconds in which a replica that died is asked only if all others did, too."""
 TRIES = 3
 """Times that a comparison is begun, if the actors that do it die."""
 ENVIRONMENT = {
@@ -173,10 +176,12 @@ class Replicas:
     def __init__(self, config: ModelConfig, actors: Sequence[ActorHandle]) -> None:
         self._config, self._actors = config, actors
         self._in_flight = [0] * len(actors)
+        self._rests_until = [0.0] * len(actors)
 
     async def complete(self, request: Request, n: int = 1) -> Sequence[Reply | BackendError]:
         """Ask one replica, once. One that died starts again by itself; the request is tried again elsewhere."""
-        number = min(range(len(self._actors)), key=lambda place: self._in_flight[place])
+        now = time.monotonic()
+        number = min(range(len(self._actors)), key=lambda i: (self._rests_until[i] > now, self._in_flight[i]))
         self._in_flight[number] += n
         try:
             return cast("Sequence[Reply | BackendError]", await self._ask(number, "complete", request, n))
@@ -209,9 +214,9 @@ class Replicas:
             ray.cancel(call)
             raise
         except ray.exceptions.RayActorError:
-            raise BackendError(
-                f"replica {number} of {self._config.model} died", retryable=True, unreachable=True
-            ) from None
+            self._rests_until[number] = time.monotonic() + REST_S
+            died = f"replica {number} of {self._config.model} died"
+            raise BackendError(died, retryable=True, unreachable=True) from None
         if isinstance(answer, MathsynthError):
             raise answer
         return answer
