@@ -227,7 +227,10 @@ class Context:
             wake.set()
 
         def full() -> bool:
-            return len(open_tasks) + len(finished) >= self._slots() + GRADING_JOBS
+            slots = self._slots()
+            # What waits for its program to end leaves its slot to another.
+            busy = len(open_tasks) + len(finished) - min(self.programs.under_way, slots)
+            return busy >= slots + GRADING_JOBS
 
         def fill() -> None:
             self._obey()
