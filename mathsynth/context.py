@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -32,6 +33,7 @@ from mathsynth.sandbox.pool import Sandbox
 from mathsynth.servers import Fleet
 from mathsynth.shards import atomic
 from mathsynth.verifier import Policy
+from mathsynth.verifier.worker import Checker
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -41,6 +43,8 @@ DRAIN_S = 30.0
 """Seconds that requests under way get to finish once the run is told to stop."""
 GRADING_JOBS = 8
 """Jobs open beyond the request slots, so that grading leaves no slot empty."""
+CHATS_KEPT = 4096
+"""Rendered prompts, for the samples of one problem share theirs."""
 WINDOW = 4
 """Records open in `each` per slot: bounds what waits for a slow one before it."""
 
@@ -80,6 +84,7 @@ class Context:
         connect: Callable[[ModelConfig, Home], Backend] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
         policy: Policy | None = None,
+        checker: Callable[[Policy], Checker] = Checker,
         info: RunInfo | None = None,
         meter: Meter | None = None,
         display: Display | None = None,
@@ -99,7 +104,8 @@ class Context:
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
-        self._prompts, self.grader = dict(prompts or {}), Grader(policy, self.meter)
+        self._prompts, self.grader = dict(prompts or {}), Grader(policy or Policy(), self.meter, checker)
+        self._chats = lru_cache(CHATS_KEPT)(self._render)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
         self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet
@@ -120,6 +126,9 @@ class Context:
 
     def chat(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
+        return self._chats(model, prompt, **values)
+
+    def _render(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         config = self.model(model)
         return self._prompts[prompt].messages(config.shots, **values, answer_format=asks_for(config.answer_format))
 
@@ -218,7 +227,10 @@ class Context:
             wake.set()
 
         def full() -> bool:
-            return len(open_tasks) + len(finished) >= self._slots() + GRADING_JOBS
+            slots = self._slots()
+            # What waits for its program to end leaves its slot to another.
+            busy = len(open_tasks) + len(finished) - min(self.programs.under_way, slots)
+            return busy >= slots + GRADING_JOBS
 
         def fill() -> None:
             self._obey()
@@ -296,6 +308,7 @@ class Context:
 
     def show(self) -> None:
         """Let the meter be seen."""
+        self.meter.limit = self._slots()
         self._display.update(self.meter)
 
     def _obey(self) -> None:

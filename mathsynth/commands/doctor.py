@@ -22,7 +22,7 @@ from mathsynth.sandbox.results import Config
 from mathsynth.servers import Fleet
 from mathsynth.shards import SERVERS
 
-EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "programs": "sympy"}
+EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "ray": "ray", "programs": "sympy"}
 
 Finding = tuple[str, bool, str]
 
