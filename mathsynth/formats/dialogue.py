@@ -1,10 +1,11 @@
 """A tutor and a student talk a problem through; the tutor may calculate in Python unseen, and finishes with the answer.
 
-After Code Soliloquies (2309.12161), methods.md 7e. The question is the student's first turn. On each turn of the student
-the tutor decides in one line of a fixed form: to calculate (a program, its one output, a reply that knows it), to answer,
-or to finish. A turn of a wrong form and a program that fails are asked again, `retries` times, with what was wrong; what
-failed is not part of the dialogue. One that does not finish, or whose answer the last output does not state, counts for
-nothing. `turns` holds the hidden ones as assistant (the program) and tool (its output), so trainers can mask or use them.
+After Code Soliloquies (2309.12161), methods.md 7e. The question is the student's first turn. On each turn of the
+student the tutor decides in one line of a fixed form: to calculate (a program, its one output, a reply that knows it),
+to answer, or to finish. A turn of a wrong form and a program that fails are asked again, `retries` times, with what was
+wrong; what failed is not part of the dialogue. One that does not finish, or whose answer the last output does not
+state, counts for nothing. `turns` holds the hidden ones as assistant (the program) and tool (its output), so trainers
+can mask or use them.
 """
 
 from __future__ import annotations
@@ -123,7 +124,8 @@ class Talk:
 
     async def hold(self) -> None:
         """Talk until the tutor finishes. Raises _Void with what went wrong for good."""
-        for self.student_turns in range(1, self._ask.dialogue.max_student_turns + 1):
+        while self.student_turns < self._ask.dialogue.max_student_turns:
+            self.student_turns += 1
             if self.turns:
                 seen = transcript([turn for turn in self.turns if not _hidden(turn)])
                 self._add("user", await self._say("student", _speech, conversation=seen))
