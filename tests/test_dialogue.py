@@ -7,20 +7,20 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from command_line import ms
 from mathsynth.formats import Ask, DialogueRules, dialogue
 from mathsynth.pipeline import Options, generate
 from mathsynth.recipe import read_recipe
-from mathsynth.records import Solution
 from mathsynth.report.numbers import gather
 from mathsynth.report.page import page
 from mathsynth.report.tables import summary
+from mathsynth.report.wording import percent
 from mathsynth.resources import folder
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
@@ -48,7 +48,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """`generate soliloquy` with the scripted model."""
     place = tmp_path_factory.mktemp("dialogue")
     (place / "problems.jsonl").write_text("\n".join(LINES) + "\n")
-    sets = [f"input={place}/problems.jsonl", f"models={{teacher: {{backend: scripted, replies: '{ROOT}/tutor.py:reply'}}}}"]
+    sets = [
+        f"input={place}/problems.jsonl",
+        f"models={{teacher: {{backend: scripted, replies: '{ROOT}/tutor.py:reply'}}}}",
+    ]
     asked: dict[str, Any] = {}
     with Sandbox(Config(workers=1, wall_s=5)) as box, pytest.MonkeyPatch.context() as patch:
         patch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(box))
@@ -100,15 +103,57 @@ def test_retries_are_bounded_and_each_is_told_what_was_wrong(run: Run) -> None:
     assert max(len(request.messages) for request in requests) == 2 + 2 * DialogueRules().retries
     told = Counter(request.messages[-1]["content"].split(": ")[1] for request in requests)
     assert len(told) >= 8
-    assert all(part_of(request) != "student" or "output" not in str(request.messages) for request in run.asked)
+
+
+def test_the_student_sees_no_program(run: Run) -> None:
+    seen = [str(request.messages) for request in run.asked if part_of(request) == "student"]
+    assert len(seen) > len(ANSWERS)
+    assert not any("```" in text for text in seen)
 
 
 def test_the_share_of_python_turns_is_reported(run: Run) -> None:
-    counted = [row["checks"]["dialogue"] for row in run.rows("export" if False else "dedupe")]
+    counted = [row["checks"]["dialogue"] for row in run.rows("dedupe")]
     python, turns = sum(c["python_turns"] for c in counted), sum(c["student_turns"] - 1 for c in counted)
     numbers = gather(run.path)
     assert (numbers.python_turns, numbers.tutor_turns) == (python, turns)
     console = Console(width=200)
     with console.capture() as shown:
         console.print(summary(numbers))
-    assert f"python turns       {100 * python / turns:.1f} % of {turns} turns" in shown.get()
+    assert f"python turns       {percent(python / turns)} of {turns} turns" in shown.get()
+    assert "Python turns" in page(numbers)
+
+
+def test_trainers_get_the_hidden_turns_with_roles_that_they_can_mask(run: Run) -> None:
+    stored = {row["question"]: row["turns"] for row in run.rows("dedupe")}
+    lines = [line for path in run.path.glob("*-export-*/[tv]*.jsonl") for line in open_lines(path)]
+    chats = [json.loads(line)["messages"] for line in lines]
+    assert {chat[0]["content"]: chat[1:] for chat in chats} == stored
+
+
+def test_an_output_that_does_not_come_again_puts_the_dialogue_aside(run: Run, tmp_path: Path) -> None:
+    rows = [row for row in run.rows("verify") if row["checks"]["dialogue"]["python_turns"]]
+    good, other = rows[0], json.loads(json.dumps(rows[1]))
+    next(turn for turn in other["turns"] if turn["role"] == "tool")["content"] += ".5"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (good, other)))
+    done = ms("verify", tmp_path / "rows.jsonl", "-o", tmp_path / "out", "--set", "replay=true")
+    assert done.code == 0, done.err
+    [kept] = [json.loads(line) for path in (tmp_path / "out").glob("0*.jsonl*") for line in open_lines(path)]
+    [dropped] = [json.loads(line) for line in open_lines(tmp_path / "out" / "dropped.jsonl")]
+    assert kept["id"] == good["id"]
+    assert dropped["detail"] == "replay: program 1 gives another output than is stored"
+
+
+def test_what_was_asked_is_in_the_journal(run: Run) -> None:
+    """Another config that asks for the same."""
+    again = read_recipe(folder("recipes") / "soliloquy.yaml", [*run.sets, "sample.keep_wrong=false"])
+    generate(again, run.path, Options())
+    manifest = read_manifest(run.path / again.steps[1].directory)
+    assert manifest is not None
+    assert manifest.models["teacher"].requests == 0
+    assert manifest.models["teacher"].reused > 0
+
+
+def test_a_plan_counts_every_turn() -> None:
+    ask = Ask("teacher", "tutor-reply", dialogue=DialogueRules(max_student_turns=2, retries=1))
+    # Two times decision, program and reply, and one turn of the student, each tried twice.
+    assert dialogue.calls(ask) == (5, 14)
