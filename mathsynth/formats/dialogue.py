@@ -92,14 +92,14 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored dialogue; replayed, every program must give its stored output again."""
-    output = ""
+    output, chars = "", row.checks.get("dialogue", {}).get("output_chars", DialogueRules().output_chars)
     calculations = [pair for pair in pairwise(row.turns) if pair[1].role == "tool"]
     for number, (program, shown) in enumerate(calculations, 1):
         output = shown.content
         if replay:
-            chars = row.checks.get("dialogue", {}).get("output_chars", DialogueRules().output_chars)
             block = first_block(program.content)
-            if block is None or _shown(await ctx.programs.run((block.code,)), chars) != output:
+            result = await ctx.programs.run((block.code if block else "",))
+            if result.status != "ok" or _shown(result, chars) != output:
                 return fault("undecided", "replay", f"program {number} gives another output than is stored")
     final = row.turns[-1].content if row.turns else ""
     verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)

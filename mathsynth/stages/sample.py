@@ -63,13 +63,14 @@ class Config(StageConfig):
     `dialogue`: a tutor, who may calculate, with a student; `adapt`: `cot` for problems of a measured pass rate of at
     least `text_from`, else `tool` (the step `measure` measures)."""
     prompt: str = ""
-    """The prompt; it is given `question` and `answer_format`. By default the format's own (`solve`, …)."""
+    """The prompt; it is given `question` and `answer_format`. By default the format's own (`solve`, …; of a
+    `dialogue`, `tutor-reply`)."""
     text_from: float = Field(default=0.5, ge=0, le=1)
     """The pass rate from which `adapt` asks for text."""
     tool: ToolRules = ToolRules()
     """`tool` traces."""
     dialogue: DialogueRules = DialogueRules()
-    """`dialogue`s."""
+    """How long tutor and student of a `dialogue` may talk."""
     policy: Literal["fixed", "uniform", "prop2diff", "adaptive"] = "uniform"
     """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty;
     `adaptive`: the same without a pilot, and under a token budget each sample goes where it gains most."""
