@@ -1,6 +1,7 @@
 """Model calls: journal first, then the wire, with retries and their limits in this one place.
 
-A request whose reply is in the journal is not sent; any other passes the model's gate (`limits.py`) at every try.
+A request whose reply is in the journal is not sent; any other passes the model's gate (`limits.py`) at every try, once
+its servers are there, where they are ours (`servers.py`).
 Retryable errors back off with full jitter; a Retry-After holds the whole model back. An error that the server answered
 uses up the request's `retries`; a server that answers nobody, or only says "too many", is waited for, up to
 `give_up_after_s`, then the run stops in order. Failures are never stored as replies.
@@ -22,6 +23,7 @@ from mathsynth.journal import Journal
 from mathsynth.limits import Gate
 from mathsynth.progress import Meter
 from mathsynth.records import Usage
+from mathsynth.servers import Servers
 from mathsynth.shards import ModelUse
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ REFUSED_AT_FIRST = 20
 """Refusals before any answer that stop the run."""
 QUEUE_EVERY_S, QUEUE_UNKNOWN_S = 1.0, 60.0
 """Seconds between two looks at a server's queue, and between two tries where it can't be seen."""
+SERVERS_EVERY_S = 0.2
+"""Seconds between two looks at servers of ours that are not there yet."""
 CHARS_PER_TOKEN = 3.5
 """English with digits, over common tokenizers."""
 LINGER_S = 0.005
@@ -64,11 +68,16 @@ class Caller:
         stopping: Callable[[], bool],
         redact: Callable[[str], str] = str,
         purse: Purse | None = None,
+        servers: Servers | None = None,
     ) -> None:
-        """`connect` is called at the first request that is not in the journal; errors are reported through `redact`."""
+        """`connect` is called at the first request that is not in the journal; errors are reported through `redact`.
+
+        `servers` are those that we run ourselves for this model.
+        """
         self.config, self.use = config, ModelUse(model=config.model)
         self._connect, self._journal, self._meter, self._stopping = connect, journal, meter, stopping
         self._redact, self._purse = redact, purse or Purse()
+        self._servers, self._door = servers, asyncio.Lock()
         self._home = Home(journal, self._wait_for)
         self._backend: Backend | None = None
         self.gate = Gate(config.max_in_flight, config.requests_per_minute, config.tokens_per_minute)
@@ -177,6 +186,8 @@ class Caller:
 
         while True:
             try:
+                if await self._wait_for_servers():
+                    waiting_since = None  # while they start nobody can answer
                 ticket = await self.gate.enter(prompt_tokens, max_tokens, self._stopping, room, group.size)
             finally:
                 self._open.pop(group.next, None)
@@ -236,11 +247,9 @@ class Caller:
         self._meter.in_flight += samples
         self._purse.under_way += samples
         try:
-            if self._backend is None:
-                self._backend = self._connect(self.config, self._home)
             timeout = None if self.config.patient else self.config.timeout_s
             async with asyncio.timeout(timeout):
-                replies = await self._backend.complete(request, samples)
+                replies = await self._connected().complete(request, samples)
         except TimeoutError:
             self.gate.troubled()
             raise BackendError(f"no reply within timeout_s={self.config.timeout_s:g}", retryable=True) from None
@@ -299,6 +308,8 @@ class Caller:
 
     def _count(self, reply: Reply) -> None:
         self._purse.pay(self.config.model, *reply.tokens)
+        if self._servers is not None:
+            self._servers.answered()
         self._last_answer = time.monotonic()
         self._meter.waiting = ""
         self._meter.answered += 1
@@ -312,9 +323,29 @@ class Caller:
 
     async def probe(self) -> str:
         """What answers at this model's address, in one line."""
+        await self._wait_for_servers()
+        return await self._connected().probe()
+
+    def _connected(self) -> Backend:
         if self._backend is None:
-            self._backend = self._connect(self.config, self._home)
-        return await self._backend.probe()
+            at = {"base_url": self._servers.urls} if self._servers is not None else {}
+            self._backend = self._connect(self.config.model_copy(update=at), self._home)
+        return self._backend
+
+    async def _wait_for_servers(self) -> bool:
+        """Wait until a server of ours can be asked; whether that took time. Stopped if the run ends."""
+        if self._servers is None:
+            return False
+        came = time.monotonic()
+        async with self._door:
+            while not self._stopping():
+                if not (why := self._servers.waiting()):
+                    if waited := time.monotonic() - came > SERVERS_EVERY_S:
+                        self._meter.waiting = ""
+                    return waited
+                self._meter.waiting = why
+                await asyncio.sleep(SERVERS_EVERY_S)
+        raise Stopped("stopped before its servers were there")
 
     async def aclose(self) -> None:
         """Close the connection, if one was made."""

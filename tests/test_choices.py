@@ -45,6 +45,12 @@ def run_once(folder: Path, server: Served, steps: str, sets: Sequence[str] = (),
     return folder / "run"
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On busy cores the samples of a prompt may come further apart than is waited for."""
+    monkeypatch.setattr("mathsynth.calls.LINGER_S", 0.2)
+
+
 @pytest.fixture(scope="module")
 def singly(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
     """The rows of runs that asked sample by sample, by their steps."""

@@ -3,7 +3,7 @@
 What names a reply in the journals (the request hash, `REQUEST_VERSION` 1):
 
     in                                              out
-    model name                                      backend, base_url, API key
+    model name                                      backend, base_url, serve, API key
     every message, role and text (also few_shot,    max_in_flight, timeout_s, retries, give_up_after_s
     system, answer_format, for they are in these)   requests_per_minute, tokens_per_minute, price
     temperature, top_p, max_tokens, stop            thinking (how a reply is read)
@@ -31,6 +31,7 @@ from mathsynth.errors import BackendError
 from mathsynth.journal import Journal
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
+from mathsynth.servers import Serve
 from mathsynth.verifier.thinking import join, split
 
 REQUEST_VERSION = 1
@@ -100,6 +101,8 @@ class ModelConfig(Sampling):
     choices: int = Field(default=1, ge=1, exclude=True)
     """Samples of one prompt asked in one request, at most, where the server can: it reads the prompt once and CPU is
     saved. What all of them used of the prompt is told by the first (tuning)."""
+    replicas: int | None = Field(default=None, ge=1, exclude=True)
+    """With `--executor ray`: copies of the engine on the cluster; else nothing comes of it (tuning)."""
     requests_per_minute: float | None = Field(default=None, gt=0, exclude=True)
     """At most so many, evenly spaced; each try counts (tuning)."""
     tokens_per_minute: float | None = Field(default=None, gt=0, exclude=True)
@@ -112,6 +115,20 @@ class ModelConfig(Sampling):
     """Seconds without any answer after which the run stops with exit 3 (tuning)."""
     price: Price | None = Field(default=None, exclude=True)
     """US dollars per million tokens, `{prompt: 0.15, completion: 0.6}`, for `budget.usd` (tuning)."""
+
+    def own_servers(self) -> Serve | None:
+        """How to start its servers, if they are ours."""
+        return None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the engine lives in the process that asks, and its memory with it."""
+        return False
+
+    @property
+    def gpus(self) -> int:
+        """Those that one engine of this process needs."""
+        return 0
 
     @property
     def patient(self) -> bool:

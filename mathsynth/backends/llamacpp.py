@@ -49,6 +49,11 @@ class Config(ModelConfig):
     verbosity: int = Field(default=0, ge=0, exclude=True)
     """Of llama.cpp's own log on stderr; 0 is silent (tuning)."""
 
+    @property
+    def in_process(self) -> bool:
+        """Yes."""
+        return True
+
 
 def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """Load the weights (0.3 s for SmolLM2). UsageError if the extra or the weights are missing or broken."""

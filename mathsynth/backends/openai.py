@@ -21,6 +21,7 @@ from mathsynth.budget import Price
 from mathsynth.errors import BackendError, UsageError
 from mathsynth.limits import InFlight
 from mathsynth.records import Usage
+from mathsynth.servers import Serve
 from mathsynth.wire import CONNECT_S, Wire, connection_pool
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -40,6 +41,9 @@ class Config(ModelConfig):
 
     base_url: str | tuple[str, ...] = Field(default=OPENAI_URL, exclude=True)
     """Address up to and with `/v1`; a list is balanced (tuning)."""
+    serve: Serve | None = Field(default=None, exclude=True)
+    """Servers that the run starts and stops itself, in place of `base_url`: `{command: "vllm serve {model} --port
+    {port}", replicas: 2, gpus_each: 1}`; more in recipes/README.md (tuning)."""
     api_key_env: str = Field(default="OPENAI_API_KEY", exclude=True)
     """Environment variable that holds the key. Local servers need none (tuning)."""
     max_in_flight: InFlight = Field(default=InFlight(4, 32, 512), exclude=True)
@@ -106,6 +110,18 @@ class Config(ModelConfig):
             raise ValueError("the name of an environment variable, never the key itself")
         return value
 
+    @model_validator(mode="after")
+    def _one_way_to_servers(self) -> Config:
+        if self.serve is not None and "base_url" in self.model_fields_set:
+            raise ValueError("serve starts servers at addresses of its own: leave base_url out")
+        if self.serve is not None and self.batch is not None:
+            raise ValueError("serve starts servers that have no Batch API: leave batch out")
+        return self
+
+    def own_servers(self) -> Serve | None:
+        """What `serve` says."""
+        return self.serve
+
 
 def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """A client for the servers of `config`; nothing is sent yet. UsageError without a key where one is needed."""
@@ -147,7 +163,7 @@ class OpenAIServers:
     """The client. One connection pool serves all addresses; what is under way is bounded in `calls.py`."""
 
     def __init__(self, config: Config, urls: list[str], key: str) -> None:
-        self._config, self._http = config, connection_pool(config.timeout_s)
+        self._config, self._http = config, connection_pool(config.timeout_s, urls)
         self._servers = [_Server(Wire(url, self._http, key, config.api_key_env, config.model)) for url in urls]
 
     @property

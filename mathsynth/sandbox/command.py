@@ -1,0 +1,112 @@
+"""Programs in the user's own wrapper (docker, podman, apptainer, runsc …): one start of it a program.
+
+The wrapper isolates; here are only limits, the clock and the reading of what is printed. Descriptors and warm
+interpreters don't go through a container's border, so the program goes in by stdin and blocks are told apart by a mark.
+A program can print the mark itself, and then only mixes up its own outputs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from typing import IO
+
+from mathsynth.errors import MathsynthError
+from mathsynth.sandbox import runner
+from mathsynth.sandbox.results import OUTPUT_BYTES, STDERR_KEPT, Limits, Result, Status, report, status_of
+
+START_S, GRACE_S = 30.0, 5.0
+"""Seconds that a wrapper may take to start beside the program's own, and to end when it is told to."""
+
+
+class Command:
+    """The wrapper, with the interface of a zygote."""
+
+    def __init__(self, command: str) -> None:
+        self._argv = [*shlex.split(command), "python3", "-s", "-c", f"{inspect.getsource(runner)}\nin_container()"]
+        self.asked = 0
+
+    def run(self, blocks: Sequence[str], limits: Limits, notebook: bool) -> Result:
+        """Run one program to its end. MathsynthError if the wrapper does not start."""
+        self.asked += 1
+        kind = "notebook" if notebook else "program"
+        argv = [*self._argv, str(limits.cpu_s), str(limits.memory_mb), kind]
+        started = time.monotonic()
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise MathsynthError(f"sandbox.command: can't start {argv[0]}: {error.strerror}") from None
+        assert process.stdin and process.stdout and process.stderr
+        stopped: list[Status] = []
+        timer = threading.Timer(limits.wall_s + START_S, _stop, (process, stopped, "timeout"))
+        timer.start()
+        said: list[bytes] = []
+        complaints = threading.Thread(target=_keep_end, args=(process.stderr, said))
+        complaints.start()
+        try:
+            with contextlib.suppress(OSError):
+                for block in blocks:
+                    data = block.encode("utf-8", "surrogatepass")
+                    process.stdin.write(len(data).to_bytes(4, "little") + data)
+                process.stdin.close()
+            printed = _read(process, stopped)
+            code = process.wait()
+        finally:
+            timer.cancel()
+            complaints.join()
+            for pipe in (process.stdout, process.stderr):
+                pipe.close()
+        # A wrapper reports a signal inside as 128 + its number, as shells do.
+        wait_status = -code if code < 0 else code - 128 if code > 128 else code << 8
+        status = status_of(wait_status, stopped[0] if stopped else None, 0.0, limits)
+        # Each block that ended is followed by a mark, the last one by nothing else.
+        outputs = printed.removesuffix(runner.MARK).split(runner.MARK)
+        return report(status, outputs, b"".join(said), wall_s=time.monotonic() - started)
+
+    def close(self) -> None:
+        """Nothing is held between two programs."""
+
+
+def _read(process: subprocess.Popen[bytes], stopped: list[Status]) -> bytes:
+    assert process.stdout
+    printed = b""
+    while more := os.read(process.stdout.fileno(), OUTPUT_BYTES):
+        printed += more[: OUTPUT_BYTES + 1 - len(printed)]
+        if len(printed) > OUTPUT_BYTES:
+            _stop(process, stopped, "output_limit")
+    return printed
+
+
+def _keep_end(pipe: IO[bytes], said: list[bytes]) -> None:
+    kept = b""
+    while more := os.read(pipe.fileno(), OUTPUT_BYTES):
+        kept = (kept + more)[-STDERR_KEPT:]
+    said.append(kept)
+
+
+def _stop(process: subprocess.Popen[bytes], stopped: list[Status], why: Status) -> None:
+    """Ask the wrapper to end, so that it takes its container with it, then end it."""
+    if not stopped:
+        stopped.append(why)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        threading.Timer(GRACE_S, _kill, (process,)).start()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

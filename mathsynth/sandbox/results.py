@@ -1,0 +1,120 @@
+"""What a program may use, and what is said of it afterwards."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+VERSION = 1
+"""Raised when the same program may get another result; part of what names a stored result."""
+
+Status = Literal["ok", "error", "timeout", "memory", "output_limit", "denied", "crash", "infra_error"]
+TIERS = ("rlimits", "command", "seccomp-noopen", "kernel", "namespaces+kernel")
+"""From the weakest on."""
+
+SOURCE_BYTES, OUTPUT_BYTES = 64 << 10, 64 << 10
+STDOUT_KEPT, STDERR_KEPT, ANSWER_CHARS = 16 << 10, 4 << 10, 4096
+OUT_OF_MEMORY = 101
+
+
+class Limits(BaseModel):
+    """What one program may use. All of it is part of what names its result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpu_s: float = Field(default=5.0, ge=1, le=3600)
+    """Seconds of processor time."""
+    wall_s: float = Field(default=15.0, gt=0, le=7200)
+    """Seconds by the clock, for programs that sleep."""
+    memory_mb: int = Field(default=512, ge=16)
+    """MiB beyond what the interpreter and its libraries take."""
+
+
+class Config(Limits):
+    """A recipe's `sandbox:`."""
+
+    require: Literal["seccomp-noopen", "kernel", "namespaces+kernel"] = Field(default="seccomp-noopen", exclude=True)
+    """The weakest tier that may be used (tuning)."""
+    command: str | None = Field(default=None, exclude=True)
+    """A wrapper of your own that isolates, such as `docker run --rm -i --network none IMAGE`; one start a program. Its
+    Python must be 3.11 or newer (tuning)."""
+    unsafe: bool = Field(default=False, exclude=True)
+    """Run programs of a model with nothing but limits, where this machine offers no more (tuning)."""
+    workers: int | None = Field(default=None, ge=1, exclude=True)
+    """Programs at once; by default the cores that this process may use (tuning)."""
+
+    @property
+    def limits(self) -> Limits:
+        """The limits alone."""
+        return Limits(cpu_s=self.cpu_s, wall_s=self.wall_s, memory_mb=self.memory_mb)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a program. Only `ok` counts; the finer labels of the others are hints."""
+
+    status: Status
+    answer: str = ""
+    """The last line of stdout that is not empty, if the program ended well."""
+    stdout: str = ""
+    """The end of it."""
+    stderr: str = ""
+    """The end of it."""
+    blocks: tuple[str, ...] = ()
+    """What each block printed, the last one's up to where the program ended."""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    memory_mb: float = 0.0
+    """The most that was resident, the interpreter's share included."""
+    tier: str = ""
+
+
+def status_of(wait_status: int, stopped: Status | None, cpu_s: float, limits: Limits) -> Status:
+    """The status, from what this process did and what the kernel says. A program can only lower itself."""
+    if stopped is not None:
+        return stopped
+    if os.WIFSIGNALED(wait_status):
+        killer = os.WTERMSIG(wait_status)
+        if killer == signal.SIGSYS:
+            return "denied"
+        if killer == signal.SIGXCPU or (killer == signal.SIGKILL and cpu_s >= limits.cpu_s):
+            return "timeout"
+        return "memory" if killer == signal.SIGKILL else "crash"
+    code = os.WEXITSTATUS(wait_status)
+    return "ok" if code == 0 else "memory" if code == OUT_OF_MEMORY else "error"
+
+
+def report(
+    status: Status, outputs: Sequence[bytes], said: bytes, *, cpu_s: float = 0.0, wall_s: float, memory_mb: float = 0.0
+) -> Result:
+    """The result of a run that printed `outputs`, one a block, and complained `said`."""
+    blocks = tuple(output.decode("utf-8", "replace") for output in outputs)
+    stdout = "".join(blocks)[-STDOUT_KEPT:]
+    lines = [line.strip() for line in stdout.splitlines() if line.strip()] if status == "ok" else []
+    return Result(
+        status,
+        answer=lines[-1][:ANSWER_CHARS] if lines else "",
+        stdout=stdout,
+        stderr=said.decode("utf-8", "replace")[-STDERR_KEPT:],
+        blocks=blocks,
+        cpu_s=round(cpu_s, 4),
+        wall_s=round(wall_s, 4),
+        memory_mb=round(memory_mb, 1),
+    )
+
+
+def default_workers(limits: Limits) -> int:
+    """Cores that this process may use, as far as half of the memory lasts."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK") or cores))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        memory = min(memory, soft)
+    return max(1, min(cores, int(memory / 2 / (limits.memory_mb << 20))))
