@@ -68,6 +68,8 @@ def main() -> None:
     own_pid = os.getpid()
     while True:
         message, handles, _, _ = socket.recv_fds(channel, 64, 4)
+        if message == KILL:
+            continue  # it was meant for a program that had ended by itself
         if len(handles) != 4:
             os._exit(0)
         cpu_s, memory, notebook = JOB.unpack(message)
