@@ -99,3 +99,32 @@ def test_nothing_gets_out(judge, path):
     if platform.machine() not in head_of(program).get("arch", platform.machine()):
         pytest.skip("numbers of another machine")
     assert judge.ask(program) == []
+
+
+OPEN = {
+    "read the secret env": "import os; print(os.environ)",
+    "read the secret key": "print(open('@CANARY_FILE@').read())",
+    "read the secret answer": "import sys; sys.stderr.write(open('@CANARY_DIR@/answers.jsonl').read())",
+    "changed: canary": "import os; os.chmod('@CANARY_FILE@', 0o640)",
+    "changed: files": "open('/tmp/ms_hostile_eyes', 'w')",
+    "reached TCP": "import socket; socket.create_connection(('127.0.0.1', int('@PORT@')))",
+    "reached UDP": "import socket; s = socket.socket(2, 2); s.sendto(b'x', ('127.0.0.1', int('@UDP_PORT@')))",
+    "reached an abstract datagram socket": (
+        "import socket; s = socket.socket(1, 2); s.sendto(b'x', '\\0ms_hostile_datagrams_@PORT@')"
+    ),
+    "processes": "import os, time; os.fork() or os.setsid() or os.fork() or os.closerange(0, 9) or time.sleep(5)",
+    "error, expected ok": "1/0",
+}
+
+
+def test_the_eyes_are_open():
+    """Each thing that is looked for is found when nothing holds a program."""
+    judge = Judge([sys.executable, str(TESTS / "hostile_run.py"), "unconfined"], "none")
+    head = "# kind: hostile\n# expect: ok\n# wall_s: 2\n"
+    try:
+        for problem, program in OPEN.items():
+            told = judge.ask(head + program)
+            assert any(line.startswith(problem) for line in told), (problem, told)
+    finally:
+        Path("/tmp/ms_hostile_eyes").unlink(missing_ok=True)
+        judge.close()
