@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -101,6 +101,10 @@ def generate(
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what the run has.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask only failed requests again.")] = False,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only part I of N, I from 0; then merge.")] = None,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where the work is done.")] = "local",
+    ray_address: Annotated[
+        str, typer.Option(metavar="ADDRESS", envvar="RAY_ADDRESS", help="A cluster; else one is started here.")
+    ] = "",
 ) -> None:
     """The main job: run a recipe from seeds to training files. The same command again goes on."""
     from mathsynth import pipeline
@@ -108,7 +112,8 @@ def generate(
 
     found = resolved(recipe, sets, limit)
     part = parse_part(shard) if shard else None
-    with _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part) as options:
+    ray = ray_address if executor == "ray" else None
+    with _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part, ray=ray) as options:
         page = pipeline.generate(found, output or Path("runs") / found.name, options)
     _print_tables(page.parent)
 
@@ -227,10 +232,30 @@ def doctor(
     from mathsynth.commands.doctor import examine, machine
 
     healthy = True
-    for name, fine, text in [*machine(), *(examine(resolved(recipe, sets)) if recipe else [])]:
+    for name, fine, text in [*machine(), *(examine(resolved(recipe, sets), say) if recipe else [])]:
         healthy = healthy and fine
         typer.echo(f"{'ok  ' if fine else 'FAIL'} {name}: {text}")
     raise typer.Exit(0 if healthy else 1)
+
+
+@app.command("exec")
+def execute(
+    file: Annotated[str, typer.Argument(metavar="FILE.py", help="A program, or - (stdin).")],
+    cpu_s: Annotated[float, typer.Option("--cpu", min=1, max=3600, metavar="S", help="Processor seconds.")] = 5,
+    wall_s: Annotated[float, typer.Option("--wall", min=1, max=7200, metavar="S", help="Seconds by the clock.")] = 15,
+    memory_mb: Annotated[int, typer.Option("--memory", min=16, metavar="MB", help="MiB beyond Python's own.")] = 512,
+    command: Annotated[str | None, typer.Option(help="A wrapper of yours that isolates.")] = None,
+    unsafe: Annotated[bool, typer.Option("--unsafe-exec", help="Run it even where nothing isolates it.")] = False,
+) -> None:
+    """Run one program in the sandbox; the result as JSON. Exit 0 only if its status is ok."""
+    import json
+
+    from mathsynth.commands import execute as executing
+
+    limits = {"cpu_s": cpu_s, "wall_s": wall_s, "memory_mb": memory_mb}
+    result = executing.execute(file, **limits, command=command, unsafe=unsafe)
+    typer.echo(json.dumps(result, ensure_ascii=False))
+    raise typer.Exit(0 if result["status"] == "ok" else 1)
 
 
 @app.command()

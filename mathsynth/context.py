@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,11 +25,15 @@ from mathsynth.grading import Grader
 from mathsynth.journal import Journal
 from mathsynth.live import Control
 from mathsynth.parts import PlaceWriter
+from mathsynth.programs import Programs
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt, asks_for
 from mathsynth.records import Dropped, Failed, Outcoming, Record, content_id
+from mathsynth.sandbox.pool import Sandbox
+from mathsynth.servers import Fleet
 from mathsynth.shards import atomic
 from mathsynth.verifier import Policy
+from mathsynth.verifier.worker import Checker
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -38,6 +43,8 @@ DRAIN_S = 30.0
 """Seconds that requests under way get to finish once the run is told to stop."""
 GRADING_JOBS = 8
 """Jobs open beyond the request slots, so that grading leaves no slot empty."""
+CHATS_KEPT = 4096
+"""Rendered prompts, for the samples of one problem share theirs."""
 WINDOW = 4
 """Records open in `each` per slot: bounds what waits for a slow one before it."""
 
@@ -77,6 +84,7 @@ class Context:
         connect: Callable[[ModelConfig, Home], Backend] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
         policy: Policy | None = None,
+        checker: Callable[[Policy], Checker] = Checker,
         info: RunInfo | None = None,
         meter: Meter | None = None,
         display: Display | None = None,
@@ -85,23 +93,28 @@ class Context:
         watch: Callable[[str, Request, Reply], None] | None = None,
         redact: Callable[[Any], Any] | None = None,
         purse: Purse | None = None,
+        sandbox: Sandbox | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
 
-        `redact` takes out of text or plain data what came from the environment, `hear` says what the run is told.
+        `redact` takes out of text or plain data what came from the environment, `hear` says what the run is told,
+        `fleet` holds the servers that are ours.
         """
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
-        self._prompts, self.grader = dict(prompts or {}), Grader(policy, self.meter)
+        self._prompts, self.grader = dict(prompts or {}), Grader(policy or Policy(), self.meter, checker)
+        self._chats = lru_cache(CHATS_KEPT)(self._render)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
-        self._redact, self._purse = redact or (lambda data: data), purse or Purse()
+        self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet
         self._control, self._paused = Control(), False
         self._hear = hear or (lambda: self._control)
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
         self._callers: dict[str, Caller] = {}
+        self.programs = Programs(sandbox, lambda: self.journal)
         self.places: PlaceWriter | None = None
         """Where the lines of a run's part are counted."""
 
@@ -113,6 +126,9 @@ class Context:
 
     def chat(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
+        return self._chats(model, prompt, **values)
+
+    def _render(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         config = self.model(model)
         return self._prompts[prompt].messages(config.shots, **values, answer_format=asks_for(config.answer_format))
 
@@ -150,12 +166,9 @@ class Context:
         """Sampling as rows may show it: without what came from the environment, which may be secret."""
         return cast("dict[str, Any]", self._redact(sampling.model_dump(mode="json")))
 
-    def stored(self, request: Request) -> Reply:
-        """A reply that was completed before. KeyError if it was not."""
-        reply = self.journal.get(request.key())
-        if reply is None:
-            raise KeyError(request.key())
-        return Reply.model_validate(reply)
+    def again(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What work comes to whose calls and programs are all in the journal."""
+        return self._loop.run_until_complete(work)
 
     @property
     def stopping(self) -> str:
@@ -214,7 +227,10 @@ class Context:
             wake.set()
 
         def full() -> bool:
-            return len(open_tasks) + len(finished) >= self._slots() + GRADING_JOBS
+            slots = self._slots()
+            # What waits for its program to end leaves its slot to another.
+            busy = len(open_tasks) + len(finished) - min(self.programs.under_way, slots)
+            return busy >= slots + GRADING_JOBS
 
         def fill() -> None:
             self._obey()
@@ -292,6 +308,7 @@ class Context:
 
     def show(self) -> None:
         """Let the meter be seen."""
+        self.meter.limit = self._slots()
         self._display.update(self.meter)
 
     def _obey(self) -> None:
@@ -354,8 +371,13 @@ class Context:
         if name not in self._callers:
             if self._connect is None:
                 raise RuntimeError(f"stage {self.stage} was given no way to reach a model")
+            config, servers = self.model(name), None
+            if (serve := config.own_servers()) is not None:
+                if self._fleet is None:
+                    raise RuntimeError(f"stage {self.stage} was given no way to start servers")
+                servers = self._fleet.servers(name, config.model, serve)
             self._callers[name] = Caller(
-                self.model(name), self._connect, self.journal, self.meter, self._ended, self._redact, self._purse
+                config, self._connect, self.journal, self.meter, self._ended, self._redact, self._purse, servers
             )
             self._callers[name].gate.set(self.in_flight(name), self._paused)
         return self._callers[name]

@@ -27,9 +27,12 @@ from mathsynth.prompts import Prompt, find_prompt, format_fault, read_shots
 from mathsynth.readers import Source
 from mathsynth.records import Problem, Record
 from mathsynth.resources import folder, resolve
+from mathsynth.sandbox.results import VERSION as SANDBOX_VERSION
+from mathsynth.sandbox.results import Config as Sandbox
 from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
 from mathsynth.stages import StageConfig, load_stage, stage_names
 from mathsynth.stages import input as input_stage
+from mathsynth.steps import Step as Step
 from mathsynth.strategy import Strategy, choose, followed
 from mathsynth.verifier import VERSION as VERIFIER_VERSION
 from mathsynth.verifier import Policy
@@ -55,40 +58,13 @@ class Head(BaseModel):
     """A step in which more than this share of the rows failed ends the run with exit 1."""
     budget: Budget = Budget()
     """`{tokens: …, hours: …, usd: …}`: once one of them is spent the run stops in order; more of it goes on."""
+    sandbox: Sandbox = Sandbox()
+    """Where programs that models wrote are run: `{cpu_s: 5, memory_mb: 512, …}`."""
     strategy: Strategy | None = None
     """`{queries: …, answer_below: …, rephrase_below: …, follow: …}`: what the budget is best spent on."""
 
 
 TOP_KEYS = frozenset({*Head.model_fields, "steps", "models", INPUT, "verifier", "extends"})
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stage of a recipe, ready to run."""
-
-    number: int
-    name: str
-    stage: str
-    config: StageConfig
-    models: dict[str, ModelConfig]
-    prompts: dict[str, Prompt]
-    material: dict[str, Any]
-    key: str
-
-    @property
-    def directory(self) -> str:
-        """`02-sample-7311f4bf`."""
-        return f"{self.number:02d}-{self.name}-{self.key[:8]}"
-
-    @property
-    def replies(self) -> str:
-        """The journal's folder, without the hash: a changed config finds old replies."""
-        return f"{self.number:02d}-{self.name}"
-
-    @property
-    def splits(self) -> bool:
-        """Whether any part of its rows can be worked on alone."""
-        return load_stage(self.stage).SCOPE == "shard" and not self.config.needs_all()
 
 
 @dataclass(frozen=True)
@@ -351,6 +327,8 @@ def build_steps(
         if config.grades():
             rules = recipe.policy.model_dump(mode="json") | {"accept": sorted(recipe.policy.accept)}
             material["verifier"] = {"version": VERIFIER_VERSION, **rules}
+        if config.runs_programs():
+            material["sandbox"] = {"version": SANDBOX_VERSION, **recipe.head.sandbox.model_dump(mode="json")}
         if content := config.content_key(recipe.base):
             material["content"] = content
         before = fresh_key(material)

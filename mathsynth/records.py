@@ -67,6 +67,13 @@ class Usage(_Value):
     completion_tokens: int = 0
 
 
+class Turn(_Value):
+    """One turn after the question. What a tool printed is never something to be trained on."""
+
+    role: Literal["assistant", "tool", "user"]
+    content: str
+
+
 class Problem(_Row):
     """A question with, if known, its reference answer."""
 
@@ -103,6 +110,8 @@ class Solution(_Row):
     answer_source: Literal["given", "program", "vote", "judge"] | None = None
     response: str
     reasoning: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    turns: tuple[Turn, ...] = Field(default=(), exclude_if=lambda turns: not turns)
+    """The conversation after the question, if `response` is more than one turn."""
     format: Literal["cot", "program", "tool", "dialogue"] = "cot"
     extracted: str | None = None
     verdict: Verdict

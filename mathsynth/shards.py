@@ -28,6 +28,7 @@ DROPPED = "dropped.jsonl"
 FAILED = "failed.jsonl"
 PROBLEMS = "problems.jsonl"
 REPLIES = "replies"
+SERVERS = "servers"
 REJECTED = "rejected.jsonl"
 
 Row = TypeVar("Row", bound=BaseModel)

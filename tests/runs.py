@@ -93,14 +93,14 @@ def write_recipe(directory: Path, problems: int = 10, steps: str = SAMPLE_ONLY) 
 def start(
     recipe: Path,
     run: Path,
-    url: str,
+    url: str | None,
     sets: Sequence[str] = (),
     flags: Sequence[str] = (),
     env: dict[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """`mathsynth generate` as a process of its own."""
     run.parent.mkdir(parents=True, exist_ok=True)
-    texts = [f"models.teacher.base_url={url}", *sets]
+    texts = [*_at(url), *sets]
     return subprocess.Popen(
         # Named alike from alike places, for the data set card quotes the command.
         [sys.executable, "-m", "mathsynth", "generate", str(recipe), "-o", run.name, *flags]
@@ -111,6 +111,10 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _at(url: str | None) -> list[str]:
+    return [f"models.teacher.base_url={url}"] if url else []
 
 
 def finish(process: subprocess.Popen[str], timeout: float = 60) -> Done:
@@ -127,7 +131,7 @@ def finish(process: subprocess.Popen[str], timeout: float = 60) -> Done:
 def generate(
     recipe: Path,
     run: Path,
-    url: str,
+    url: str | None,
     sets: Sequence[str] = (),
     flags: Sequence[str] = (),
     env: dict[str, str] | None = None,
@@ -137,11 +141,11 @@ def generate(
     return finish(start(recipe, run, url, sets, flags, env), timeout)
 
 
-def generate_here(recipe: Path, run: Path, url: str, sets: Sequence[str] = (), **options: Any) -> Done:
+def generate_here(recipe: Path, run: Path, url: str | None, sets: Sequence[str] = (), **options: Any) -> Done:
     """The same inside this process: what the command would say and return."""
     said: list[str] = []
     try:
-        found = read_recipe(recipe, [f"models.teacher.base_url={url}", *sets])
+        found = read_recipe(recipe, [*_at(url), *sets])
         run_pipeline(found, run, Options(say=said.append, **options))
     except MathsynthError as error:
         return Done(error.exit_code, "\n".join([*said, str(error)]))

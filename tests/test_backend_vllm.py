@@ -9,11 +9,9 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,14 +97,14 @@ def test_the_guard_kills_what_its_owner_leaves_behind(tmp_path: Path) -> None:
 
 OWNER = """
 import multiprocessing, subprocess, time
-from mathsynth.backends.vllm import Guard
+from mathsynth.guard import Guard
 
 if __name__ == "__main__":
     guard = Guard()
     # As vLLM starts its own, but for the fork that would hold the guard's pipe open.
     child = multiprocessing.get_context("spawn").Process(target=subprocess.run, args=(["sleep", "60"],))
     child.start()
-    guard.watch()
+    guard.watch(child.pid)
     print(child.pid, flush=True)
     time.sleep(60)
 """
@@ -146,11 +144,20 @@ def test_in_process_and_behind_vllm_serve_the_same_recipe_gives_the_same_rows(mo
     assert (use["requests"], use["reused"]) == (0, SEEDS)
     assert time.monotonic() - started < 15
 
-    with serve(model, tmp_path / "serve.log") as url:
-        there = recipe(tmp_path / "there.yaml", {"backend": "openai", "base_url": url})
-        done = generate(there, tmp_path / "there")
-    assert done.returncode == 0, done.stderr
-    one, other = check_run(run), check_run(tmp_path / "there")
+    # A server of the run's own, killed in the middle of its work.
+    there = tmp_path / "there"
+    with running(served(tmp_path, model), there, ("models.teacher.max_in_flight=4",)) as process:
+        wait_for(lambda: len(journal(there)) >= 3)
+        below = descendants(process.pid)
+        (server,) = [number for number, text in below if " serve " in text and "EngineCore" not in text]
+        os.kill(server, signal.SIGKILL)
+        assert process.wait(120) == 0
+        assert process.stderr is not None
+        assert "server teacher-0 ended and is started again, signal 9" in process.stderr.read()
+        assert not alive(below)
+    log = (there / "servers" / "teacher-0.log").read_text()
+    assert log.count("=== ") == 2
+    one, other = check_run(run), check_run(there)
     # The same requests by their hashes. Greedy replies in bfloat16 may part where two tokens are nearly as likely and
     # the batches differ.
     assert one.keys() == other.keys()
@@ -308,44 +315,13 @@ def generate(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-@contextmanager
-def serve(model: str, log: Path) -> Iterator[str]:
-    """`vllm serve` on a free port, until the end of the block; then nothing of it is left."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("vllm")), "serve", model, "--served-model-name", NAME]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--enforce-eager", "--generation-config", "vllm"]
-    command += [part for key, value in SHARED.items() for part in (f"--{key.replace('_', '-')}", str(value))]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command,
-            env=environment() | backend.ENVIRONMENT,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    below: list[tuple[int, str]] = []
-    try:
-        wait_for(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/health"), 180)
-        assert process.poll() is None, log.read_text()
-        below = descendants(process.pid)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        finally:
-            for number, _ in alive(below):
-                os.kill(number, signal.SIGKILL)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+def served(directory: Path, model: str) -> Path:
+    command = f"vllm serve {model} --served-model-name {{model}} --host 127.0.0.1 --port {{port}}"
+    command += " --enforce-eager --generation-config vllm"
+    command += "".join(f" --{key.replace('_', '-')} {value}" for key, value in SHARED.items())
+    return recipe(
+        directory / "there.yaml", {"backend": "openai", "serve": {"command": command, "env": backend.ENVIRONMENT}}
+    )
 
 
 def journal(run: Path) -> dict[str, dict[str, Any]]:

@@ -216,7 +216,8 @@ def test_a_run_with_shards_is_not_begun_again_without_them(tmp_path: Path, serve
 
 def test_failures_are_judged_over_all_shards_and_asked_again_in_one(tmp_path: Path) -> None:
     recipe, whole, run = write_recipe(tmp_path, 8), tmp_path / "whole", tmp_path / "run"
-    sets = ["models.teacher.retries=0"]
+    # How many requests are asked beside those that fail depends on timing.
+    sets = ["models.teacher.retries=0", "max_failed_share=0.01"]
     with fault_server() as good, fault_server(faults=["500"], fault_tries=-1, fault_share=0.4) as bad:
         shards(recipe, run, good.url, 2, sets)
         done = generate_here(recipe, run, bad.url, sets, part=Part(1, 2), fresh=True)
@@ -224,7 +225,7 @@ def test_failures_are_judged_over_all_shards_and_asked_again_in_one(tmp_path: Pa
         assert "failed (" in done.err
         refused = merge(run)
         assert refused.code == 1
-        assert "max_failed_share is 5%" in refused.err
+        assert "max_failed_share is 1%" in refused.err
         assert "the shards with --retry-failed ask only those again" in refused.err
         done = generate_here(recipe, run, good.url, sets, part=Part(1, 2), retry_failed=True)
         assert done.code == 0

@@ -11,12 +11,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import logging
 import multiprocessing
 import os
 import secrets
-import subprocess
-import sys
 import threading
 from concurrent.futures import Future
 from functools import lru_cache
@@ -27,16 +24,15 @@ from pydantic import Field, field_validator
 
 from mathsynth.backends.base import Backend, Home, Message, ModelConfig, Reply, Request
 from mathsynth.errors import BackendError, MathsynthError, UsageError
+from mathsynth.guard import Guard
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
 
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
-    from vllm.outputs import RequestOutput
+    from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.sampling_params import SamplingParams
     from vllm.v1.engine.async_llm import AsyncLLM
-
-log = logging.getLogger(__name__)
 
 OURS = {
     "model": "weights",
@@ -118,6 +114,16 @@ class Config(ModelConfig):
             raise ValueError(f"{name!r} is set by the model's own key {OURS[name]!r}")
         return value
 
+    @property
+    def in_process(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def gpus(self) -> int:
+        """One for each part of each copy."""
+        return self.tensor_parallel_size * self.data_parallel_size
+
 
 def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """An engine that starts with its first request. UsageError if vLLM or the adapter is missing."""
@@ -174,11 +180,12 @@ class VllmEngine:
         self._engine: AsyncLLM | None = None
         self._lora: LoRARequest | None = None
         self._guard: Guard | None = None
+        self._guarded: set[int | None] = set()
         self._numbers = itertools.count()
         self._tokens = lru_cache(PROMPTS_KEPT)(self._encode)
 
-    async def complete(self, request: Request) -> Reply:
-        """One reply. Cancelling takes the request out of the engine. UsageError if vLLM does not start."""
+    async def complete(self, request: Request, n: int = 1) -> list[Reply | BackendError]:
+        """Cancelling takes the request out of the engine. UsageError if vLLM does not start."""
         engine = self._engine or await self._start()
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
@@ -189,7 +196,7 @@ class VllmEngine:
             async for output in engine.generate(
                 # The form that vLLM's own renderer gives: any other is prepared once more, in another thread.
                 {"type": "token", "prompt_token_ids": list(prompt)},
-                self._parameters(request),
+                self._parameters(request, n),
                 f"mathsynth-{next(self._numbers)}",
                 lora_request=self._lora,
             ):
@@ -203,15 +210,18 @@ class VllmEngine:
             raise BackendError(f"vLLM refused the request ({_line(error)})") from None
         if last is None or not last.outputs:
             raise BackendError("vLLM ended without a reply", retryable=True)
-        best = last.outputs[0]
-        if best.finish_reason in (None, "abort", "error"):
-            raise BackendError(f"vLLM broke the reply off ({best.finish_reason})", retryable=True)
-        return Reply(
-            text=best.text,
-            finish_reason=str(best.finish_reason),
-            usage=Usage(prompt_tokens=len(prompt), completion_tokens=len(best.token_ids)),
-            model=self._config.model,
-        )
+        replies = [self._reply(choice, 0 if number else len(prompt)) for number, choice in enumerate(last.outputs)]
+        if isinstance(replies[0], BackendError) and n == 1:
+            raise replies[0]
+        return replies
+
+    def _reply(self, choice: CompletionOutput, prompt_tokens: int) -> Reply | BackendError:
+        usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=len(choice.token_ids))
+        if choice.finish_reason in (None, "abort", "error"):
+            error = BackendError(f"vLLM broke the reply off ({choice.finish_reason})", retryable=True)
+            error.tokens = usage.prompt_tokens, usage.completion_tokens
+            return error
+        return Reply(text=choice.text, finish_reason=str(choice.finish_reason), usage=usage, model=self._config.model)
 
     async def queue(self) -> int | None:
         """Not known."""
@@ -234,6 +244,7 @@ class VllmEngine:
         if self._guard is None:
             return
         while not self._loading.done():
+            self._watch(self._guard)
             self._guard.kill()
             await asyncio.sleep(TICK_S)
         if self._loading.exception() is None:
@@ -242,6 +253,8 @@ class VllmEngine:
 
     async def _start(self) -> AsyncLLM:
         if self._starting is None:
+            # What runs already is not the engine's.
+            self._guarded = {child.pid for child in multiprocessing.active_children()}
             self._guard = Guard()
             threading.Thread(target=self._load, name="vllm-start", daemon=True).start()
             self._starting = asyncio.get_running_loop().create_task(self._started(self._guard))
@@ -250,11 +263,18 @@ class VllmEngine:
     async def _started(self, guard: Guard) -> AsyncLLM:
         loaded = asyncio.wrap_future(self._loading)
         while not loaded.done():
-            guard.watch()
+            self._watch(guard)
             await asyncio.wait({loaded}, timeout=TICK_S)
-        guard.watch()
+        self._watch(guard)
         self._engine = loaded.result()
         return self._engine
+
+    def _watch(self, guard: Guard) -> None:
+        """Have the processes guarded that vLLM has started since."""
+        for child in multiprocessing.active_children():
+            if child.pid is not None and child.pid not in self._guarded:
+                self._guarded.add(child.pid)
+                guard.watch(child.pid)
 
     def _load(self) -> None:
         """Start the engine (minutes for a large model), in a thread: the event loop must hear of signals meanwhile."""
@@ -297,12 +317,13 @@ class VllmEngine:
             raise BackendError(f"{self._config.model}: its chat template fails ({_line(error)})", fatal=True) from None
         return tuple(tokenizer.encode(text, add_special_tokens=False))
 
-    def _parameters(self, request: Request) -> SamplingParams:
+    def _parameters(self, request: Request, n: int) -> SamplingParams:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         sampling = request.sampling
         further = {name: value for name, value in sampling.extra_body.items() if name != "chat_template_kwargs"}
         return SamplingParams(
+            n=n,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=sampling.max_tokens,
@@ -312,82 +333,6 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
             **further,
         )
-
-
-class Guard:
-    """Kills the engine's processes if this one dies without closing it: vLLM leaves them running, GPU memory and all.
-
-    A small process that is told their ids and holds the other end of a pipe, which closes when this process ends.
-    """
-
-    CODE = """
-import os, signal, sys
-from pathlib import Path
-
-def processes():  # id -> (parent, ticks from boot to start: with the id it names a process for good)
-    found = {}
-    for place in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = place.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        found[int(place.parent.name)] = int(fields[1]), fields[19]
-    return found
-
-def kill():
-    there = processes()
-    doomed = [number for number, born in watched.items() if born and there.get(number, (0, 0))[1] == born]
-    for parent in doomed:
-        doomed += [number for number in there if there[number][0] == parent]
-    for number in doomed:
-        try:
-            os.kill(number, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-watched = {}
-for line in sys.stdin.buffer:
-    if line == b"done\\n":
-        sys.exit()
-    if line == b"kill\\n":
-        kill()
-    else:
-        watched[int(line)] = processes().get(int(line), (0, None))[1]
-kill()
-"""
-
-    def __init__(self) -> None:
-        self._known = {child.pid for child in multiprocessing.active_children()}
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", self.CODE], stdin=subprocess.PIPE, start_new_session=True
-        )
-
-    def watch(self) -> None:
-        """Tell of the processes that were started here since."""
-        for child in multiprocessing.active_children():
-            if child.pid not in self._known:
-                self._known.add(child.pid)
-                self._tell(f"{child.pid}\n")
-
-    def kill(self) -> None:
-        """Kill what was started, and what that has started."""
-        self.watch()
-        self._tell("kill\n")
-
-    def close(self) -> None:
-        """The engine is gone: nothing is left to kill."""
-        self._tell("done\n")
-        self._process.communicate()
-
-    def _tell(self, line: str) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line.encode())
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            log.warning("the process that guards vLLM's is gone; if this one is killed, look for processes VLLM::*")
 
 
 def _line(error: Exception) -> str:

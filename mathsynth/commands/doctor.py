@@ -7,7 +7,7 @@ import importlib.util
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mathsynth
@@ -17,8 +17,12 @@ from mathsynth.context import Context
 from mathsynth.errors import MathsynthError
 from mathsynth.models import list_models
 from mathsynth.recipe import Recipe
+from mathsynth.sandbox.pool import Sandbox
+from mathsynth.sandbox.results import Config
+from mathsynth.servers import Fleet
+from mathsynth.shards import SERVERS
 
-EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets"}
+EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "ray": "ray", "programs": "sympy"}
 
 Finding = tuple[str, bool, str]
 
@@ -28,6 +32,7 @@ def machine() -> Iterator[Finding]:
     yield "mathsynth", True, f"{mathsynth.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores"
     verdict = check_one(r"\sqrt{8}", r"2\sqrt2")
     yield "verifier", verdict.outcome == "correct", f"sqrt(8) = 2 sqrt(2): {verdict.outcome} ({verdict.rule})"
+    yield "sandbox", *_sandbox()
     for extra, package in EXTRAS.items():
         there = importlib.util.find_spec(package) is not None
         text = _version(package) if there else f"not installed (pip install 'mathsynth[{extra}]')"
@@ -37,17 +42,34 @@ def machine() -> Iterator[Finding]:
         yield f"weights {weights.name}", True, text
 
 
-def examine(recipe: Recipe) -> Iterator[Finding]:
-    """Each model of a recipe: reachable, name right, context long enough, `n` supported."""
+def _sandbox() -> tuple[bool, str]:
+    """Whether programs of a model may be run here, and what holds them."""
+    try:
+        with Sandbox(Config(workers=1)) as sandbox:
+            with_what = ", ".join(f"{name} {version}" for name, version in sorted(sandbox.libraries.items()))
+            return True, f"{sandbox.tier}; programs have {with_what}"
+    except MathsynthError as error:
+        return False, str(error)
+
+
+def examine(recipe: Recipe, say: Callable[[str], None]) -> Iterator[Finding]:
+    """Each model of a recipe: reachable, name right, context long enough, `n` supported. Its own servers are started.
+
+    `say` is told what takes long.
+    """
     used = {name for step in recipe.steps for name in step.models}
     for name in sorted(used):
-        with tempfile.TemporaryDirectory(prefix="mathsynth-") as scratch:
+        with (
+            tempfile.TemporaryDirectory(prefix="mathsynth-") as scratch,
+            Fleet(Path(scratch) / SERVERS, say, recipe.document.redact) as fleet,
+        ):
             ctx = Context(
                 stage="doctor",
                 directory=Path(scratch),
                 replies=Path(scratch) / "replies",
                 models={name: recipe.models[name]},
                 connect=connect,
+                fleet=fleet,
             )
             try:
                 yield f"model {name}", True, ctx.probe(name)

@@ -72,7 +72,8 @@ class Command:
         # A wrapper reports a signal inside as 128 + its number, as shells do.
         wait_status = -code if code < 0 else code - 128 if code > 128 else code << 8
         status = status_of(wait_status, stopped[0] if stopped else None, 0.0, limits)
-        outputs = printed.split(runner.MARK)
+        # Each block that ended is followed by a mark, the last one by nothing else.
+        outputs = printed.removesuffix(runner.MARK).split(runner.MARK)
         return report(status, outputs, b"".join(said), wall_s=time.monotonic() - started)
 
     def close(self) -> None:

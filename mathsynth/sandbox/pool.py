@@ -32,6 +32,9 @@ class Tier:
     details: str
     """In words: layers and versions."""
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.details})"
+
     @property
     def rank(self) -> int:
         """Its place among the tiers, the weakest first."""
@@ -50,6 +53,8 @@ class Sandbox:
         self._all: set[Worker] = set()
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         self._threads: ThreadPoolExecutor | None = None
+        self.libraries: dict[str, str] = {"python": platform.python_version()}
+        """What programs are run with: name -> version."""
         self.tier = self._find()
         for _ in range(self.workers - self._idle.qsize()):
             self._idle.queue.insert(0, None)
@@ -72,7 +77,7 @@ class Sandbox:
         """Run a program and wait for it. A worker that dies is replaced, and the program tried once more."""
         if sum(len(block.encode("utf-8", "surrogatepass")) for block in blocks) > SOURCE_BYTES:
             said = f"a program of more than {SOURCE_BYTES:,} bytes"
-            return Result("error", stderr=said, tier=self.tier.name)
+            return Result("error", stderr=said, blocks=("",), tier=self.tier.name)
         for _ in range(TRIES):
             worker = self._idle.get()
             again: Worker | None = None
@@ -87,7 +92,8 @@ class Sandbox:
                 if again is None and worker is not None:
                     self._end(worker)
                 self._idle.put(again)
-        return Result("infra_error", stderr="the sandbox's interpreter died twice", tier=self.tier.name)
+        said = "the sandbox's interpreter died twice"
+        return Result("infra_error", stderr=said, blocks=("",), tier=self.tier.name)
 
     def close(self) -> None:
         """End all workers, and what they run."""
@@ -120,13 +126,17 @@ class Sandbox:
             raise UsageError(
                 f"sandbox.require is {self.config.require}, and this machine has {tier.name} ({tier.details})"
             )
-        loaded = set(worker.about["loaded"]) if isinstance(worker, Zygote) else set()
+        if isinstance(worker, Zygote):
+            self.libraries |= worker.about["libraries"]
+        else:
+            self.libraries = {"command": tier.details}
 
         def run(program: str, limits: Limits) -> Result:
             return worker.run((program,), limits, False)
 
         try:
-            holes, broken = list(selftest.breaches(run, tier.name == "command")), list(selftest.failures(run, loaded))
+            holes = list(selftest.breaches(run, contained=tier.name == "command"))
+            broken = list(selftest.failures(run, self.libraries))
         except (ZygoteDied, OSError) as error:
             holes, broken = [], [f"the self-test itself ({error or 'the interpreter died'})"]
         if not holes and not broken:

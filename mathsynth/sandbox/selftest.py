@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -92,10 +92,10 @@ def _arrived(udp: socket.socket) -> bool:
         return False
 
 
-def failures(run: Run, loaded: set[str]) -> Iterator[str]:
+def failures(run: Run, libraries: Mapping[str, str]) -> Iterator[str]:
     """What does not work that must, in words."""
     for what, program in CONTROLS.items():
-        if what in ("sympy", "numpy") and what not in loaded:
+        if what in ("sympy", "numpy") and what not in libraries:
             continue
         result = run(program, LIMITS)
         if result.answer != "42":

@@ -59,7 +59,7 @@ def main() -> None:
         "landlock": abi if rules is not None else 0,
         "seccomp": filtered,
     }
-    ready |= {"loaded": [name for name in loaded if name in ("numpy", "sympy")]}
+    ready["libraries"] = {name: sys.modules[name].__version__ for name in ("numpy", "sympy") if name in loaded}
     sys.stdout.flush()  # what a module printed while it was imported is no program's
     gc.collect()
     gc.freeze()

@@ -80,6 +80,10 @@ class StageConfig(BaseModel):
         """Why this config needs every row at once, though the stage's SCOPE is `shard`; empty if it doesn't."""
         return ""
 
+    def runs_programs(self) -> bool:
+        """Whether programs that a model wrote are run, in the recipe's sandbox."""
+        return False
+
     def grades(self) -> bool:
         """Whether the verifier's rules shape the stage's rows."""
         return False

@@ -17,16 +17,17 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
-from mathsynth.allocation import Allocator, Outcome, Trials, rows_wanted
-from mathsynth.backends.base import Reply, Request, Sampling
+from mathsynth.allocation import Allocator, Trials, rows_wanted
+from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
-from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution, Verdict
+from mathsynth.formats import Ask, ToolRules, load_format
+from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
+from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, outcome_of
 from mathsynth.settings import validate
 from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import StageConfig, only
-from mathsynth.verifier import CUT
-from mathsynth.verifier.vote import Vote, samples_missing, vote
+from mathsynth.verifier.vote import Vote, samples_missing
 
 VERSION = 3
 SCOPE = "shard"
@@ -57,8 +58,16 @@ class Config(StageConfig):
 
     model: str = "teacher"
     """The entry of `models:` that solves."""
-    prompt: str = "solve"
-    """The prompt; it is given `question` and `answer_format`."""
+    format: Literal["cot", "program", "tool", "dialogue", "adapt"] = "cot"
+    """`cot`: text; `program`: one Python program that prints the answer; `tool`: text, Python and its output in turns;
+    `dialogue`: a tutor, who may calculate, with a student; `adapt`: `cot` for problems of a measured pass rate of at
+    least `text_from`, else `tool` (the step `measure` measures)."""
+    prompt: str = ""
+    """The prompt; it is given `question` and `answer_format`. By default the format's own (`solve`, …)."""
+    text_from: float = Field(default=0.5, ge=0, le=1)
+    """The pass rate from which `adapt` asks for text."""
+    tool: ToolRules = ToolRules()
+    """`tool` traces."""
     policy: Literal["fixed", "uniform", "prop2diff", "adaptive"] = "uniform"
     """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty;
     `adaptive`: the same without a pilot, and under a token budget each sample goes where it gains most."""
@@ -86,9 +95,21 @@ class Config(StageConfig):
         """Only what a request can carry, as it will be sent."""
         return validate(Sampling, value, ("sampling",)).model_dump(mode="json", include=set(value))
 
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that solutions may have."""
+        return ("cot", "tool") if self.format == "adapt" else (self.format,)
+
     def prompt_names(self) -> tuple[str, ...]:
         """The prompts whose content is part of the hash."""
-        return (self.prompt,)
+        names = [load_format(form).PROMPTS for form in self.formats]
+        if not self.prompt:
+            return tuple(name for prompts in names for name in prompts)
+        return (self.prompt, *(name for prompts in names for name in prompts[1:]))
+
+    def runs_programs(self) -> bool:
+        """Whether any of its formats does."""
+        return any(load_format(form).RUNS for form in self.formats)
 
     def prompt_values(self) -> frozenset[str]:
         """The problem, and how the model's config wants the answer."""
@@ -127,21 +148,11 @@ class Config(StageConfig):
 
 
 @dataclass
-class Sample:
-    """One graded sample; its text stays in the journal."""
-
-    verdict: Verdict | None
-    finish_reason: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    error: str = ""
-
-
-@dataclass
 class Asked:
     """A problem under way: its samples by number."""
 
     problem: Problem
+    format: str
     samples: dict[int, Sample] = field(default_factory=dict)
 
 
@@ -170,7 +181,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             if (problem := next(problems, None)) is None:
                 allocator.close()
                 return allocator.next()
-            entry = Asked(problem)
+            entry = Asked(problem, _format(problem, config))
             if problem.answer is None:
                 missing = partial(_missing, entry, config, ctx)
                 number = allocator.add(samples=config.vote.samples, missing=missing)
@@ -184,9 +195,9 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         entry = asked.get(number)
         if entry is None:
             return
-        graded = await _ask(entry.problem, sample, config, ctx)
+        graded = await _ask(entry, sample, config, ctx)
         entry.samples[sample] = graded
-        allocator.record(number, sample, _outcome(graded), graded.prompt_tokens + graded.completion_tokens)
+        allocator.record(number, sample, outcome_of(graded), graded.prompt_tokens + graded.completion_tokens)
 
     with ExitStack() as files:
         ledger = files.enter_context(ctx.lines(PROBLEMS))
@@ -210,34 +221,37 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
 
 def _missing(asked: Asked, config: Config, ctx: Context, settled: int) -> int:
     """How many samples more a vote takes at least, when so many count."""
-    answers = [_answer(asked.samples[number]) for number in range(settled)]
+    answers = [asked.samples[number].answer for number in range(settled)]
     rules, same = config.vote, ctx.grader.same
     return samples_missing(
         answers, rules.samples, min_share=rules.min_share, min_votes=rules.min_votes, rows=config.k, same=same
     )
 
 
-async def _ask(problem: Problem, sample: int, config: Config, ctx: Context) -> Sample:
+def _format(problem: Problem, config: Config) -> str:
+    """The format of a problem's solutions. Without a measured pass rate, `adapt` takes the tool."""
+    if config.format != "adapt":
+        return config.format
+    return "cot" if problem.difficulty is not None and problem.difficulty.pass_rate >= config.text_from else "tool"
+
+
+def _how(form: str, config: Config) -> Ask:
+    own = load_format(form).PROMPTS[0]
+    return Ask(config.model, config.prompt or own, config.sampling, config.tool)
+
+
+async def _ask(asked: Asked, sample: int, config: Config, ctx: Context) -> Sample:
+    form = load_format(asked.format)
     try:
-        reply = await ctx.complete(config.model, _request(problem, sample, config, ctx))
+        attempt = await form.attempt(asked.problem, sample, _how(asked.format, config), ctx)
     except BackendError as error:
         if error.fatal:
             raise
         return Sample(None, error=str(error))
-    verdict = await _grade(problem, reply, ctx)
-    return Sample(verdict, reply.finish_reason, reply.usage.prompt_tokens, reply.usage.completion_tokens)
-
-
-def _request(problem: Problem, sample: int, config: Config, ctx: Context) -> Request:
-    messages = ctx.chat(config.model, config.prompt, question=problem.question)
-    return ctx.request(config.model, messages, sample=sample, sampling=config.sampling)
-
-
-async def _grade(problem: Problem, reply: Reply, ctx: Context) -> Verdict:
-    if problem.answer is not None:
-        return await ctx.grader.check(problem.answer, response=reply.text, finish_reason=reply.finish_reason)
-    # No reference yet: an answer compared with itself is read, found gradable or not, and waits for the vote.
-    return await ctx.grader.read(reply.text, finish_reason=reply.finish_reason)
+    # Where there is no reference yet the answer is read, and waits for the vote.
+    verdict = await form.grade(attempt, asked.problem.answer, ctx)
+    usage = attempt.usage
+    return Sample(verdict, attempt.finish_reason, usage.prompt_tokens, usage.completion_tokens)
 
 
 def _settle(
@@ -248,7 +262,7 @@ def _settle(
     counted = {number: asked.samples[number] for number in range(trials.settled)}
     reason = detail = ""
     if problem.answer is None:
-        election = _elect(counted, ctx)
+        election = elect(counted.values(), ctx.grader.same)
         reason, detail = _why_not(election, config.vote)
         if not reason:
             ballot = {"share": election.share, "margin": election.margin, "voters": election.voters}
@@ -260,41 +274,28 @@ def _settle(
                 }
             )
             counted = {number: _as_voted(sample, problem, ctx) for number, sample in counted.items()}
-    correct = [number for number, sample in counted.items() if _outcome(sample) == "correct"]
+    correct = [number for number, sample in counted.items() if outcome_of(sample) == "correct"]
     if not reason and not correct:
         reason, detail = "unsolved", f"no correct one in {len(counted)} samples ({trials.reason})"
     if not reason and problem.meta.get("confirm") and config.confirm_votes:
         reason, detail = _unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx)
     kept = [] if reason else correct[: min(trials.target or config.k, config.k)]
 
-    ledger(to_json_line(_ledger_line(problem, trials, counted, len(correct), len(kept), reason, config)))
-    difficulty = _difficulty(counted, len(correct), ctx.model(config.model).model)
+    line = ledger_line(problem, list(counted.values()), kept=len(kept), target=trials.target, model=config.model)
+    ledger(to_json_line(line | {"reason": reason or trials.reason}))
+    difficulty = difficulty_of(list(counted.values()), ctx.model(config.model).model)
+    done = Asked(problem, asked.format)
     for number in kept:
-        yield _solution(problem, number, counted[number], difficulty, config, ctx)
+        yield _solution(done, number, counted[number], difficulty, config, ctx)
     if rejected is not None:
         for number, sample in counted.items():
-            if sample.verdict is not None and number not in kept and _outcome(sample) != "correct":
-                rejected(to_line(_solution(problem, number, sample, difficulty, config, ctx)))
+            if sample.verdict is not None and number not in kept and outcome_of(sample) != "correct":
+                rejected(to_line(_solution(done, number, sample, difficulty, config, ctx)))
     for number, sample in counted.items():
         if sample.error:
             yield ctx.failed(problem, "model", f"sample {number}: {sample.error}")
     if reason and any(sample.verdict for sample in counted.values()):
         yield ctx.dropped(problem, reason, detail)
-
-
-def _outcome(sample: Sample) -> Outcome:
-    """What a sample counts as. A cut reply is a failure of the model, as in DART, though its verdict is open."""
-    if sample.verdict is None:
-        return "failed"
-    return "wrong" if sample.finish_reason in CUT else sample.verdict.outcome
-
-
-def _elect(counted: dict[int, Sample], ctx: Context) -> Vote:
-    return vote([_answer(sample) for sample in counted.values()], ctx.grader.same)
-
-
-def _answer(sample: Sample) -> str | None:
-    return sample.verdict.extracted if sample.verdict else None
 
 
 def _why_not(election: Vote, config: VoteConfig) -> tuple[str, str]:
@@ -324,8 +325,8 @@ def _unconfirmed(
     problem: Problem, counted: dict[int, Sample], corrects: int, needed: int, ctx: Context
 ) -> tuple[str, str]:
     """Why the samples of a rewritten problem do not confirm the answer that it should have, or ("", "")."""
-    wrong = {number: sample for number, sample in counted.items() if _outcome(sample) != "correct"}
-    rivals = _elect(wrong, ctx).clusters
+    wrong = [sample for sample in counted.values() if outcome_of(sample) != "correct"]
+    rivals = elect(wrong, ctx.grader.same).clusters
     rival = rivals[0].votes if rivals else 0
     if corrects >= needed and corrects > rival:
         return "", ""
@@ -333,67 +334,26 @@ def _unconfirmed(
     return "not_confirmed", f"{corrects} of {len(counted)} samples say {problem.answer} (needed: {needed}){most}"
 
 
-def _difficulty(counted: dict[int, Sample], corrects: int, model: str) -> Difficulty:
-    wrong = sum(_outcome(sample) == "wrong" for sample in counted.values())
-    decided = corrects + wrong
-    return Difficulty(pass_rate=corrects / decided if decided else 0.0, trials=len(counted), model=model)
-
-
-def _ledger_line(
-    problem: Problem,
-    trials: Trials,
-    counted: dict[int, Sample],
-    corrects: int,
-    kept: int,
-    reason: str,
-    config: Config,
-) -> dict[str, Any]:
-    outcomes = [_outcome(sample) for sample in counted.values()]
-    wrong = outcomes.count("wrong")
-    return {
-        "problem_id": problem.id,
-        "question": problem.question,
-        "answer": problem.answer,
-        "answer_source": problem.answer_source,
-        "method": problem.method,
-        "level": problem.level,
-        "topics": problem.topics,
-        "model": config.model,
-        "trials": len(counted),
-        "corrects": corrects,
-        "wrong": wrong,
-        "undecided": outcomes.count("undecided"),
-        "failed": outcomes.count("failed"),
-        "truncated": sum(sample.finish_reason in CUT for sample in counted.values()),
-        "no_answer": sum(s.verdict is not None and s.verdict.extracted is None for s in counted.values()),
-        "pass_rate": corrects / (corrects + wrong) if corrects + wrong else None,
-        "target": trials.target,
-        "kept": kept,
-        "prompt_tokens": sum(sample.prompt_tokens for sample in counted.values()),
-        "completion_tokens": sum(sample.completion_tokens for sample in counted.values()),
-        "solved": kept > 0,
-        "reason": reason or trials.reason,
-    }
-
-
 def _solution(
-    problem: Problem, number: int, sample: Sample, difficulty: Difficulty, config: Config, ctx: Context
+    asked: Asked, number: int, sample: Sample, difficulty: Difficulty, config: Config, ctx: Context
 ) -> Solution:
-    request = _request(problem, number, config, ctx)
-    reply = ctx.stored(request)
-    response, reasoning = reply.read(ctx.model(config.model).thinking)
+    problem = asked.problem
+    attempt = ctx.again(load_format(asked.format).attempt(problem, number, _how(asked.format, config), ctx))
     assert sample.verdict is not None
     return Solution(
         **{name: getattr(problem, name) for name in CARRIED},
         problem_id=problem.id,
-        response=response,
-        reasoning=reasoning,
+        response=attempt.response,
+        reasoning=attempt.reasoning,
+        turns=attempt.turns,
+        format=asked.format,
         extracted=sample.verdict.extracted,
         verdict=sample.verdict,
-        model=request.model,
-        sampling=ctx.shown(request.sampling),
+        checks=dict(attempt.checks),
+        model=attempt.request.model,
+        sampling=ctx.shown(attempt.request.sampling),
         seed=number,
-        usage=reply.usage,
-        finish_reason=reply.finish_reason,
+        usage=attempt.usage,
+        finish_reason=attempt.finish_reason,
         difficulty=difficulty,
     )

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from mathsynth.context import Context
+from mathsynth.formats import load_format
 from mathsynth.records import Outcoming, Record, Solution
 from mathsynth.stages import StageConfig, only
 from mathsynth.verifier.equations import operations
@@ -19,7 +20,7 @@ from mathsynth.verifier.junk import RULES, junk
 from mathsynth.verifier.steps import false_steps
 from mathsynth.verifier.thinking import join
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Solution,)
 GIVES = Solution
@@ -38,6 +39,13 @@ class Config(StageConfig):
     """Solutions of a `numbers` evolution that calculate otherwise than the seed's solution."""
     keep: tuple[Literal["correct", "wrong", "undecided"], ...] = Field(default=("correct",), min_length=1)
     """Verdicts that go on."""
+    replay: bool = False
+    """Run the programs of `program` and `tool` rows again: one that prints something else than is stored is put aside
+    as undecided, for it depends on more than its text."""
+
+    def runs_programs(self) -> bool:
+        """Only to replay them."""
+        return self.replay
 
     def grades(self) -> bool:
         """Yes."""
@@ -50,8 +58,9 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
     async def grade(row: Solution) -> list[Outcoming]:
         if row.answer is None:
             return [ctx.dropped(row, "no_reference", "there is no answer to compare with")]
-        verdict = await ctx.grader.check(row.answer, response=row.response, finish_reason=row.finish_reason)
-        false = [] if config.steps == "off" else [step.key for step in false_steps(row.response)]
+        form = load_format(row.format)
+        verdict, prose = await form.regrade(row, config.replay, ctx), form.prose(row)
+        false = [] if config.steps == "off" else [step.key for step in false_steps(prose)]
         checks = row.checks if config.steps == "off" else row.checks | {"false_steps": false}
         row = row.model_copy(update={"verdict": verdict, "extracted": verdict.extracted, "checks": checks})
         if verdict.outcome not in config.keep:
@@ -61,8 +70,9 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         expected = row.meta.get("operations")
         if expected and config.operations == "drop" and operations(row.response) != expected:
             return [ctx.dropped(row, "other_operations", f"the seed calculates {expected}")]
-        whole = join(row.reasoning, row.response)  # what is trained on has its reasoning, wherever it is stored
-        found = junk(whole, config.junk, question=row.question, reference=row.answer, language=config.language)
+        whole = join(row.reasoning, prose)  # what is trained on has its reasoning, wherever it is stored
+        rules = tuple(rule for rule in config.junk if rule not in form.NOT_JUNK)
+        found = junk(whole, rules, question=row.question, reference=row.answer, language=config.language)
         return [ctx.dropped(row, *found[0])] if found else [row]
 
     yield from ctx.each(only(Solution, records, ctx.stage), grade)

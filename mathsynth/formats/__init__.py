@@ -1,0 +1,138 @@
+"""One file a format of solutions (`Solution.format`). This file is the contract that each of them keeps.
+
+A format module has
+* a docstring, whose first line is its help;
+* `PROMPTS`, the names of its prompts, first the one that a recipe may replace; `RUNS`, whether it runs programs;
+  `NOT_JUNK`, the names of the junk rules that don't fit it;
+* `async def attempt(problem, sample, ask, ctx)`: everything that one sample asks and runs. All of it is in the journal
+  once it is done, so the same call again gives the same attempt and costs nothing: an interrupted one goes on at its
+  next turn, and a kept one is read back when its row is written;
+* `async def grade(attempt, reference, ctx)`: the verdict; without a reference, what it answers, undecided by the rule
+  `no_reference`;
+* `async def regrade(row, replay, ctx)`: the verdict on a stored row; with `replay`, after running its programs again;
+* `def prose(row)`: what of a row is text, whose steps can be checked.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mathsynth.backends.base import Reply, Request
+from mathsynth.errors import UsageError
+from mathsynth.records import Outcome, Problem, Solution, Turn, Usage, Verdict
+from mathsynth.sandbox.results import Result
+
+if TYPE_CHECKING:
+    from mathsynth.context import Context
+
+
+class ToolRules(BaseModel):
+    """How a trace may use its tool."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_blocks: int = Field(default=4, ge=1, le=32)
+    """Code blocks of one trace; one that wants more counts for nothing (ToRA: 4, MARIO: 8)."""
+    output_chars: int = Field(default=400, ge=40)
+    """Characters of an output that the model is shown; the middle of a longer one is cut out, with a marker."""
+
+
+NOT_CHECKED = frozenset(("timeout", "memory", "infra_error"))
+"""Ends of a program that say nothing about its answer."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How the samples of a step are asked for."""
+
+    model: str
+    prompt: str
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    tool: ToolRules = field(default_factory=ToolRules)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One sample: what was said, what programs gave, and why it counts for nothing, if it does."""
+
+    request: Request
+    """What was asked first."""
+    response: str
+    """The whole of it as one text."""
+    replies: tuple[Reply, ...]
+    turns: tuple[Turn, ...] = ()
+    """The conversation after the question, where it has more than one turn."""
+    reasoning: str | None = None
+    """Thinking that is kept apart."""
+    final: str = ""
+    """The last text of the model, or the last line that a program printed."""
+    output: str = ""
+    """What the last program printed."""
+    fault: Verdict | None = None
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    """What its row should say of how it was run."""
+
+    @property
+    def finish_reason(self) -> str:
+        """How the last reply ended."""
+        return self.replies[-1].finish_reason
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all replies; each turn pays for the prompt again."""
+        return Usage(
+            prompt_tokens=sum(reply.usage.prompt_tokens for reply in self.replies),
+            completion_tokens=sum(reply.usage.completion_tokens for reply in self.replies),
+        )
+
+
+class Format(Protocol):
+    """A format module, as the stages see it."""
+
+    PROMPTS: tuple[str, ...]
+    RUNS: bool
+    NOT_JUNK: frozenset[str]
+
+    async def attempt(self, problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
+        """One sample. BackendError if the model can't be asked."""
+
+    async def grade(self, attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
+        """The verdict on it."""
+
+    async def regrade(self, row: Solution, replay: bool, ctx: Context) -> Verdict:
+        """The verdict on a stored row, which has a reference."""
+
+    def prose(self, row: Solution) -> str:
+        """Its text."""
+
+
+def format_names() -> list[str]:
+    """The formats that exist, by file name."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load_format(name: str) -> Format:
+    """The module of a format. UsageError naming those that exist if there is none."""
+    if name not in format_names():
+        raise UsageError(f"unknown format {name!r}; there are: {', '.join(format_names())}")
+    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+
+
+def fault(outcome: Outcome, rule: str, reason: str) -> Verdict:
+    """The verdict on an attempt that counts for nothing."""
+    return Verdict(outcome=outcome, rule=rule, reason=reason)
+
+
+def why_not(result: Result) -> Verdict | None:
+    """Why a run gives no answer, or None if it gives one."""
+    if result.status == "ok":
+        return None if result.answer.strip() else fault("wrong", "no_output", "the program prints nothing")
+    said = (result.stderr.strip().splitlines() or [""])[-1][:200]
+    outcome: Outcome = "undecided" if result.status in NOT_CHECKED else "wrong"
+    return fault(outcome, f"program_{result.status}", said or f"the program ended with {result.status}")

@@ -1,0 +1,37 @@
+"""Text with steps and an answer at its end: one reply, read and compared by the verifier."""
+
+from __future__ import annotations
+
+from mathsynth.context import Context
+from mathsynth.formats import Ask, Attempt
+from mathsynth.records import Problem, Solution, Verdict
+
+PROMPTS = ("solve",)
+RUNS = False
+NOT_JUNK: frozenset[str] = frozenset()
+
+
+async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
+    """One reply."""
+    messages = ctx.chat(ask.model, ask.prompt, question=problem.question)
+    request = ctx.request(ask.model, messages, sample=sample, sampling=ask.sampling)
+    reply = await ctx.complete(ask.model, request)
+    response, reasoning = reply.read(ctx.model(ask.model).thinking)
+    return Attempt(request, response, (reply,), reasoning=reasoning, final=reply.text)
+
+
+async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
+    """The verifier's word on the reply."""
+    if reference is None:
+        return await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
+    return await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
+
+
+async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
+    """The verifier's word on the stored text; there is nothing to replay."""
+    return await ctx.grader.check(row.answer or "", response=row.response, finish_reason=row.finish_reason)
+
+
+def prose(row: Solution) -> str:
+    """All of it."""
+    return row.response

@@ -1,0 +1,77 @@
+"""One Python program whose last printed line is the answer (program of thoughts), run in the sandbox.
+
+Only a program that ran to its end counts. One that ran out of time or memory could not be checked; one that failed, or
+printed nothing, gives no answer and is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mathsynth.code_blocks import calculates, printed, program_of, without_code
+from mathsynth.context import Context
+from mathsynth.formats import Ask, Attempt, fault, why_not
+from mathsynth.records import Problem, Solution, Verdict
+from mathsynth.verifier import CUT
+
+PROMPTS = ("solve-program",)
+RUNS = True
+NOT_JUNK = frozenset(("no_reasoning",))
+"""The program is the reasoning; one that calculates nothing is refused here."""
+
+NO_PROGRAM = fault("wrong", "no_program", "no whole fenced Python program")
+
+
+async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
+    """One reply, and what its program prints."""
+    messages = ctx.chat(ask.model, ask.prompt, question=problem.question)
+    request = ctx.request(ask.model, messages, sample=sample, sampling=ask.sampling)
+    reply = await ctx.complete(ask.model, request)
+    response, reasoning = reply.read(ctx.model(ask.model).thinking)
+    attempt = Attempt(request, response, (reply,), reasoning=reasoning)
+    if reply.finish_reason in CUT:
+        return replace(attempt, fault=fault("undecided", "truncated", f"cut ({reply.finish_reason})"))
+    code = program_of(reply.read("cut")[0])
+    if code is None:
+        return replace(attempt, fault=NO_PROGRAM)
+    if not calculates(code):
+        return replace(attempt, fault=fault("wrong", "no_calculation", "the program only prints what it was told"))
+    result = await ctx.programs.run((code,))
+    return replace(
+        attempt,
+        final=printed(result.answer),
+        output=result.stdout,
+        fault=why_not(result),
+        checks={"sandbox": result.tier},
+    )
+
+
+async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
+    """The verifier's word on what was printed."""
+    if attempt.fault is not None:
+        return attempt.fault
+    if reference is None:
+        return Verdict(
+            outcome="undecided", reason="no reference", rule="no_reference", extracted=attempt.final, how="given"
+        )
+    return await ctx.grader.check(reference, answer=attempt.final)
+
+
+async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
+    """The verifier's word on the stored answer; replayed, a program must print that answer again."""
+    reference, answer = row.answer or "", row.extracted or ""
+    if replay:
+        code = program_of(row.response)
+        if code is None:
+            return NO_PROGRAM
+        result = await ctx.programs.run((code,))
+        if (found := why_not(result)) is not None:
+            return found
+        if printed(result.answer) != answer:
+            return fault("undecided", "replay", f"prints {printed(result.answer)!r} now, {answer!r} is stored")
+    return await ctx.grader.check(reference, answer=answer)
+
+
+def prose(row: Solution) -> str:
+    """What stands around the program."""
+    return without_code(row.response)

@@ -1,0 +1,183 @@
+"""Text, Python and its real output in turns, until a final answer that the last output supports.
+
+The trace of ToRA (2309.17452), MARIO (2401.08190) and Qwen2.5-Math TIR, methods.md 7: state carries over between the
+blocks, errors are fed back, and what a model made up behind its code is cut off. A trace counts for nothing if it wants
+more blocks than allowed, answers in the same step as a block, repeats a failed block unchanged, or ends with an answer
+that is not what its last successful output says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mathsynth.backends.base import Message, Reply, Request
+from mathsynth.code_blocks import answers_in, first_block, shortened, without_code
+from mathsynth.context import Context
+from mathsynth.formats import Ask, Attempt, ToolRules, fault
+from mathsynth.records import Problem, Solution, Turn, Verdict
+from mathsynth.sandbox.results import Result
+from mathsynth.verifier import CUT
+
+PROMPTS = ("solve-tool",)
+RUNS = True
+NOT_JUNK = frozenset(("no_reasoning",))
+"""Its last turn says what the program found."""
+
+STOP = ("```output",)
+"""Where a model begins to make up an output."""
+
+
+async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
+    """A conversation of code and outputs, up to the first reply without code."""
+    messages: list[Message] = list(ctx.chat(ask.model, ask.prompt, question=problem.question))
+    stop = (*(ask.sampling.get("stop") or ctx.model(ask.model).stop), *STOP)
+    replies: list[Reply] = []
+    turns: list[Turn] = []
+    session = Session(ask.tool, ctx)
+    first: Request | None = None
+    while True:
+        request = ctx.request(ask.model, tuple(messages), sample=sample, sampling={**ask.sampling, "stop": stop})
+        first = first or request
+        reply = await ctx.complete(ask.model, request)
+        replies.append(reply)
+        text, _ = reply.read("cut")  # code in thinking is no call of the tool
+        block = first_block(text)
+        if block is None:
+            turns.append(Turn(role="assistant", content=text.strip()))
+            wrong = _end(reply, session)
+        else:
+            # What stands behind the block was written before its output was known.
+            said = text[: block.end].strip()
+            turns.append(Turn(role="assistant", content=said))
+            wrong = await session.run(reply, block.before, block.code, block.closed)
+            if wrong is None:
+                turns.append(Turn(role="tool", content=session.output))
+                messages += [
+                    {"role": "assistant", "content": said},
+                    {"role": "user", "content": f"```output\n{session.output}\n```"},
+                ]
+                continue
+        return Attempt(
+            first,
+            as_text(turns),
+            tuple(replies),
+            tuple(turns),
+            final=text,
+            output=session.printed,
+            fault=wrong,
+            checks={"sandbox": session.tier, "tool": ask.tool.model_dump()},
+        )
+
+
+async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
+    """The verifier's word on the final answer, if the last output supports it."""
+    if attempt.fault is not None:
+        return attempt.fault
+    if reference is None:
+        verdict = await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
+    else:
+        verdict = await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
+    return await _supported(verdict, attempt.output, ctx)
+
+
+async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
+    """The verifier's word on the stored trace; replayed, every block must give its stored output again."""
+    outputs = [turn.content for turn in row.turns if turn.role == "tool"]
+    said = [turn.content for turn in row.turns if turn.role == "assistant"]
+    output = outputs[-1] if outputs else ""
+    if replay:
+        session = Session(ToolRules(**row.checks.get("tool", {})), ctx)
+        for text, stored in zip(said, outputs, strict=False):
+            block = first_block(text)
+            if block is None or await session.execute(block.code) != stored:
+                return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
+        output = session.printed
+    final = said[-1] if said else ""
+    verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
+    return await _supported(verdict, output, ctx)
+
+
+class Session:
+    """The blocks of one trace, each run with the state that those before it left."""
+
+    def __init__(self, rules: ToolRules, ctx: Context) -> None:
+        self.output, self.printed, self.tier, self.blocks = "", "", "", 0
+        self._rules, self._ctx = rules, ctx
+        self._good: list[str] = []
+        self._failed = ""
+
+    async def run(self, reply: Reply, before: str, code: str, closed: bool) -> Verdict | None:
+        """Run a block of a reply; why the trace counts for nothing, if it does."""
+        if not closed or reply.finish_reason in CUT:
+            return fault("undecided", "truncated", "cut inside a block of code")
+        if "\\boxed" in before:
+            return fault("wrong", "answer_beside_code", "a final answer stands in the same step as a block of code")
+        if self.blocks == self._rules.max_blocks:
+            return fault("wrong", "too_many_blocks", f"more than {self._rules.max_blocks} blocks of code")
+        if code == self._failed:
+            return fault("wrong", "same_code_again", "a block that failed was repeated without a change")
+        if await self.execute(code) is None:
+            return fault("undecided", "program_infra_error", "the sandbox failed, not the program")
+        return None
+
+    async def execute(self, code: str) -> str | None:
+        """The output of a block as the model is shown it, None if it could not be run.
+
+        Blocks that failed leave no state behind.
+        """
+        self.blocks += 1
+        result = await self._ctx.programs.run((*self._good, code), notebook=True)
+        last, self.tier = result.blocks[-1], result.tier
+        if result.status == "infra_error":
+            return None
+        if result.status == "ok":
+            self._good.append(code)
+            self._failed, self.printed = "", last
+            self.output = shortened(last.strip(), self._rules.output_chars) or "(no output)"
+        else:
+            self._failed = code
+            self.output = shortened(_complaint(result, last), self._rules.output_chars)
+        return self.output
+
+
+def _complaint(result: Result, stdout: str) -> str:
+    """What was printed before the end, and the last line of the traceback (ToRA)."""
+    said = (result.stderr.strip().splitlines() or [f"the program ended with: {result.status}"])[-1]
+    return f"{stdout.strip()}\n{said}".strip()
+
+
+def _end(reply: Reply, session: Session) -> Verdict | None:
+    if reply.finish_reason in CUT:
+        return fault("undecided", "truncated", f"cut ({reply.finish_reason})")
+    if not session.blocks:
+        return fault("wrong", "no_program", "no block of code was written")
+    return None
+
+
+async def _supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
+    """The verdict, undecided if the answer that was read is nothing that the output states."""
+    answer = verdict.extracted
+    if answer is None or verdict.outcome == "wrong":
+        return verdict
+    for stated in answers_in(output):
+        if (await ctx.grader.checker.check(answer, answer=stated)).outcome == "correct":
+            return verdict
+    return Verdict(
+        outcome="undecided",
+        rule="unsupported",
+        reason=f"the last output does not say {answer}",
+        extracted=None,
+        how=verdict.how,
+    )
+
+
+def prose(row: Solution) -> str:
+    """What the model said around its code."""
+    return "\n\n".join(without_code(turn.content) for turn in row.turns if turn.role == "assistant")
+
+
+def as_text(turns: Sequence[Turn]) -> str:
+    """The trace as one text, outputs in fences."""
+    return "\n\n".join(
+        turn.content if turn.role == "assistant" else f"```output\n{turn.content}\n```" for turn in turns
+    )

@@ -1,0 +1,238 @@
+"""Formats of solutions through the pipeline: programs and tool traces of a scripted model, run in the real sandbox."""
+
+import contextlib
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mathsynth.pipeline import Options, generate
+from mathsynth.recipe import read_recipe
+from mathsynth.sandbox.pool import Sandbox
+from mathsynth.sandbox.results import Config
+from mathsynth.shards import open_lines, read_manifest
+
+PROGRAM = "```python\nx = 6\nprint(x * 7)\n```"
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(Config(workers=1, wall_s=5)) as box:
+        yield box
+
+
+@pytest.fixture(autouse=True)
+def one_sandbox(sandbox, monkeypatch):
+    """All runs here share one: to start it takes longer than most of these tests."""
+    monkeypatch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(sandbox))
+
+
+def run(tmp_path: Path, script: str, steps: str, *, answer: str | None = "42", sets: tuple[str, ...] = ()) -> Path:
+    """Run steps on one problem, with a `reply(said)` that gets the texts of a request and its sample number."""
+    (tmp_path / "teacher.py").write_text(
+        f"def reply(request):\n    return say([m['content'] for m in request.messages], request.sample)\n\n\n{script}"
+    )
+    problem = {"question": "What is six times seven?"} | ({} if answer is None else {"answer": answer})
+    (tmp_path / "problems.jsonl").write_text(json.dumps(problem) + "\n")
+    (tmp_path / "recipe.yaml").write_text(
+        f"input: problems.jsonl\nmodels:\n  teacher: {{backend: scripted, replies: '{tmp_path}/teacher.py:reply'}}\n"
+        f"steps:\n{steps}"
+    )
+    generate(read_recipe(tmp_path / "recipe.yaml", list(sets)), tmp_path / "run", Options())
+    return tmp_path / "run"
+
+
+def rows(run: Path, step: str) -> list[dict]:
+    return [json.loads(line) for path in sorted(run.glob(f"*-{step}-*/0*.jsonl")) for line in open_lines(path)]
+
+
+def rejected(run: Path) -> list[tuple[str, str]]:
+    lines = [json.loads(line) for path in run.glob("*-sample-*/rejected.jsonl") for line in open_lines(path)]
+    return [(row["verdict"]["outcome"], row["verdict"]["rule"]) for row in lines]
+
+
+def tool(*replies: str) -> str:
+    """A model that says these, one a turn."""
+    return f"def say(said, sample):\n    replies = {list(replies)!r}\n    return replies[(len(said) - 5) // 2]\n"
+
+
+SAMPLE = "  sample: {format: %s, k: 1, max_trials: 1, keep_wrong: true}\n"
+TOOL, ONE_PROGRAM = SAMPLE % "tool", SAMPLE % "program"
+CODE = "I multiply.\n```python\nx = 6\nprint(x * 7)\n```"
+END = "The product is \\boxed{42}."
+
+
+def keep_going(tmp_path: Path, script: str, steps: str) -> Path:
+    """Run what keeps no row."""
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, script, steps)
+    return tmp_path / "run"
+
+
+def test_what_a_program_prints_is_its_answer(tmp_path, sandbox):
+    made = run(
+        tmp_path, f"def say(said, sample):\n    return {PROGRAM!r}\n", ONE_PROGRAM + "  verify: {replay: true}\n"
+    )
+    [row] = rows(made, "verify")
+    assert (row["format"], row["extracted"], row["verdict"]["outcome"]) == ("program", "42", "correct")
+    assert row["checks"]["sandbox"] == sandbox.tier.name
+    manifest = read_manifest(next(made.glob("*-sample-*")))
+    assert manifest is not None
+    assert manifest.versions["sandbox"] == str(sandbox.tier)
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("The answer is 42.", ("wrong", "no_program")),
+        ("```python\nprint(6 * 7)\n", ("wrong", "no_program")),
+        ("```python\nprint(42)\n```", ("wrong", "no_calculation")),
+        ("```python\nprint(6 * 8)\n```", ("wrong", "identical")),
+        ("```python\nx = 6 * 7\n```", ("wrong", "no_output")),
+        ("```python\nprint(6 * 7)\nraise ValueError(1 + 1)\n```", ("wrong", "program_error")),
+        ("```python\nimport os\nos.system('true')\nprint(6 * 7)\n```", ("wrong", "program_denied")),
+        ("```python\nx = bytearray(1 << 40)\nprint(6 * 7)\n```", ("undecided", "program_memory")),
+    ],
+)
+def test_a_program_that_does_not_end_well_gives_no_answer(tmp_path, reply, verdict):
+    made = keep_going(tmp_path, f"def say(said, sample):\n    return {reply!r}\n", ONE_PROGRAM)
+    [found] = rejected(made)
+    assert found[0] == verdict[0]
+    assert found[1] == verdict[1] or verdict[1] == "identical"
+
+
+def test_a_trace_is_code_its_real_output_and_an_answer(tmp_path):
+    made_up = CODE + "\n```output\n99\n```\nSo it is \\boxed{99}."
+    made = run(tmp_path, tool(made_up, END), TOOL + "  verify: {replay: true}\n")
+    [row] = rows(made, "verify")
+    assert row["turns"] == [
+        {"role": "assistant", "content": CODE},
+        {"role": "tool", "content": "42"},
+        {"role": "assistant", "content": END},
+    ]
+    assert row["response"] == f"{CODE}\n\n```output\n42\n```\n\n{END}"
+    assert row["checks"]["tool"] == {"max_blocks": 4, "output_chars": 400}
+    # Each turn pays for what was said before it.
+    assert row["usage"]["completion_tokens"] == len(made_up.split()) + len(END.split())
+
+
+def test_variables_stay_known_and_a_last_expression_is_shown(tmp_path):
+    second = "Now the product.\n```python\nx * 7\n```"
+    [row] = rows(run(tmp_path, tool("Set x.\n```python\nx = 6\n```", second, END), TOOL), "sample")
+    assert [turn["content"] for turn in row["turns"] if turn["role"] == "tool"] == ["(no output)", "42"]
+
+
+def test_an_error_is_fed_back_and_leaves_no_state(tmp_path):
+    failing = "```python\nx = 5\nprint(x * y)\n```"
+    script = tool("```python\nx = 6\n```", failing, "Again.\n```python\nprint(x * 7)\n```", END)
+    [row] = rows(run(tmp_path, script, TOOL), "sample")
+    assert [turn["content"] for turn in row["turns"] if turn["role"] == "tool"] == [
+        "(no output)",
+        "NameError: name 'y' is not defined",
+        "42",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("replies", "rule"),
+    [
+        ((END,), "no_program"),
+        (("So \\boxed{42}.\n" + CODE, END), "answer_beside_code"),
+        (("```python\nprint(y)\n```", "```python\nprint(y)\n```", END), "same_code_again"),
+        ((CODE, "Done, \\boxed{43}."), "identical"),
+        (("```python\nprint(6 + 7)\n```", END), "unsupported"),
+        (("```python\nx = 6 * 7\n```", END), "unsupported"),
+        (tuple(f"```python\nprint(6 * {n})\n```" for n in range(6)), "too_many_blocks"),
+    ],
+)
+def test_what_a_trace_must_not_do(tmp_path, replies, rule):
+    [(outcome, found)] = rejected(keep_going(tmp_path, tool(*replies), TOOL))
+    assert outcome != "correct"
+    assert found == rule or rule == "identical"
+
+
+def test_a_long_output_is_cut_with_a_marker(tmp_path):
+    long = "```python\nprint('9' * 1000)\nprint(6 * 7)\n```"
+    [row] = rows(run(tmp_path, tool(long, END), TOOL + "  verify: {replay: true}\n"), "verify")
+    output = row["turns"][1]["content"]
+    assert "characters cut" in output
+    assert len(output) < 450
+
+
+def test_a_program_that_depends_on_more_than_its_text_is_put_aside_on_replay(tmp_path):
+    clock = "```python\nimport time\nprint(time.time_ns())\nprint(6 * 7)\n```"
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, tool(clock, END), TOOL + "  verify: {replay: true}\n", sets=("sample.tool.output_chars=4000",))
+    [line] = [json.loads(line) for path in tmp_path.glob("run/*-verify-*/dropped.jsonl") for line in open_lines(path)]
+    assert line["detail"].startswith("replay: ")
+
+
+def test_what_was_run_is_in_the_journal_and_runs_once(tmp_path, monkeypatch):
+    ran: list[tuple[str, ...]] = []
+    real = Sandbox.run_now
+
+    def counted(self, blocks, notebook=False):
+        ran.append(tuple(blocks))
+        return real(self, blocks, notebook)
+
+    monkeypatch.setattr(Sandbox, "run_now", counted)
+    script = f"def say(said, sample):\n    return {PROGRAM!r}\n"
+    steps = "  sample: {format: program, k: 4, max_trials: 4}\n"
+    run(tmp_path, script, steps)
+    assert len(ran) == 1
+    # Another config asks nothing and runs nothing again.
+    run(tmp_path, script, steps, sets=("sample.k=3",))
+    assert len(ran) == 1
+
+
+LABELLED = """\
+def say(said, sample):
+    value = {}
+    if "Write one Python program" in said[-1]:
+        return f"```python\\nx = 6\\nprint(x * 7 + {{value}})\\n```"
+    return "6 times 7 is 42. So the answer is \\\\boxed{{42}}."
+"""
+
+
+def test_texts_and_programs_that_agree_label_a_problem(tmp_path):
+    [row] = rows(run(tmp_path, LABELLED.format(0), "  label: {}\n", answer=None), "label")
+    assert (row["answer"], row["answer_source"]) == ("42", "program")
+    assert row["meta"]["label"] == {"texts": 4, "programs": 4}
+
+
+def test_a_disagreement_is_kept_and_counted(tmp_path):
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, LABELLED.format(1), "  label: {}\n", answer=None)
+    manifest = read_manifest(next(tmp_path.glob("run/*-label-*")))
+    assert manifest is not None
+    assert manifest.counts.dropped == {"disagreement": 1}
+    [line] = [json.loads(line) for path in tmp_path.glob("run/*-label-*/dropped.jsonl") for line in open_lines(path)]
+    assert line["detail"] == "texts say 42, programs 43"
+
+
+ADAPTING = """\
+def say(said, sample):
+    if any("letting Python" in text for text in said):
+        shown = said[-1].startswith("```output")
+        return "The product is \\\\boxed{{42}}." if shown else "```python\\nprint(6 * 7)\\n```"
+    found = 42 if sample % 4 < {right} else 41
+    return f"6 times 7 is {{found}}. The answer is \\\\boxed{{{{{{found}}}}}}."
+"""
+
+
+@pytest.mark.parametrize(("right", "expected"), [(3, "cot"), (1, "tool")])
+def test_problems_that_text_solves_keep_text_and_the_others_get_the_tool(tmp_path, right, expected):
+    steps = "  measure: {samples: 4}\n  sample: {format: adapt, k: 1, max_trials: 8}\n"
+    made = run(tmp_path, ADAPTING.format(right=right), steps)
+    [problem], [row] = rows(made, "measure"), rows(made, "sample")
+    assert problem["difficulty"]["pass_rate"] == right / 4
+    assert row["format"] == expected
+
+
+def test_measure_chooses_by_difficulty(tmp_path):
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, ADAPTING.format(right=1), "  measure: {samples: 4, at_least: 0.5}\n")
+    manifest = read_manifest(next(tmp_path.glob("run/*-measure-*")))
+    assert manifest is not None
+    assert Counter(manifest.counts.dropped) == {"too_hard": 1}

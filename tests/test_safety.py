@@ -1,0 +1,23 @@
+"""The sandbox of a run: refused before a model is asked, never weaker than it was."""
+
+import pytest
+
+from mathsynth.errors import UsageError
+from mathsynth.sandbox.pool import Tier
+from test_formats import ONE_PROGRAM, PROGRAM, run
+
+
+def test_programs_are_refused_before_a_model_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("mathsynth.sandbox.seccomp.supported", lambda: False)
+    with pytest.raises(UsageError, match="can't be run safely here"):
+        run(tmp_path, "def say(said, sample):\n    raise SystemExit('asked')\n", ONE_PROGRAM)
+
+
+def test_a_run_does_not_go_on_in_a_weaker_sandbox(tmp_path, monkeypatch):
+    script = f"def say(said, sample):\n    return {PROGRAM!r}\n"
+    run(tmp_path, script, ONE_PROGRAM)
+    (tmp_path / "run" / ".sandbox.json").write_text('{"name": "namespaces+kernel", "details": "before"}')
+    monkeypatch.setattr("mathsynth.sandbox.pool._tier_of", lambda zygote: Tier("kernel", "after"))
+    with pytest.raises(UsageError, match=r"here it would be kernel \(after\)"):
+        run(tmp_path, script, ONE_PROGRAM, sets=("sample.k=2",))
+    run(tmp_path, script, ONE_PROGRAM, sets=("sample.k=2", "sandbox.require=kernel"))
