@@ -147,8 +147,8 @@ def files(yard: Yard) -> dict[str, object]:
     return {"canary": seen, "files": strange, "library": library, "what outlives a process": queues}
 
 
-def processes() -> dict[int, object]:
-    """This process and all that came from it -> what others could change of it. It adopts what loses its parent."""
+def family() -> set[int]:
+    """This process and all that came from it and lives."""
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -156,12 +156,17 @@ def processes() -> dict[int, object]:
                 state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
                 if state != "Z":
                     parents[int(entry.name)] = int(parent)
-    family, found = {os.getpid()}, True
+    known, found = {os.getpid()}, {os.getpid()}
     while found:
-        found = {pid for pid, parent in parents.items() if parent in family} - family
-        family |= found
+        found = {pid for pid, parent in parents.items() if parent in known} - known
+        known |= found
+    return known
+
+
+def processes() -> dict[int, object]:
+    """The family, which adopts what loses its parent -> what others could change of each."""
     about = {}
-    for pid in sorted(family):
+    for pid in sorted(family()):
         with contextlib.suppress(ProcessLookupError):
             limits = [resource.prlimit(pid, limit) for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_CPU)]
             about[pid] = (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hostile_run import head_of, processes
+from hostile_run import family, head_of
 from mathsynth.sandbox import seccomp
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
@@ -134,10 +134,10 @@ def test_the_eyes_are_open():
 
 def test_an_order_to_kill_that_comes_late_costs_no_zygote():
     with Sandbox(Config(workers=1)) as box:
-        before = processes().keys()
+        before = family()
         for _ in range(20):
             assert box.run_now(
                 ("import os; os.write(1, b'9' * 60_000); os.write(1, b'9' * 60_000); os._exit(0)",)
             ).status
         assert box.run_now(("print(42)",)).answer == "42"
-        assert processes().keys() == before
+        assert family() == before
