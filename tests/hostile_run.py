@@ -2,7 +2,11 @@
 
 It is a process of its own (`test_hostile.py` starts it, as root or as a plain user), because it takes namespaces or
 Landlock from itself where the sandbox is to do without, and because a program may end what started it. It is told
-programs and tells problems by lines of JSON. The format of the programs' heads: the README of shared/hostile.
+programs and tells problems by lines of JSON.
+
+A program's head, one `# key: value` a line: `expect` (verdicts that are right, `|` between), `invariants` (`out=TEXT`,
+`not_out=TEXT`, `same_each_time`; the others name what the program is after, and all of them are checked around every
+program), `wall_s`, `arch`, `kind` (`hostile`, `benign-control`). `@CANARY_DIR@` and so on: places of the yard.
 
     python tests/hostile_run.py [namespaces] [landlock]      what the kernel is to refuse
     python tests/hostile_run.py unconfined                   no sandbox at all: are the eyes open?
@@ -125,7 +129,7 @@ class Yard:
 
 
 def _looks(path: Path) -> tuple[object, ...]:
-    """What must not change of a file; without its link count, which a listing of others' folders changes."""
+    """What must not change of a file."""
     about = path.lstat()
     content = path.read_bytes() if path.is_file() else b""
     return (str(path), about.st_mode, about.st_uid, about.st_mtime_ns, content, tuple(os.listxattr(path)))
