@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 import resource
 import signal
+import site
 import struct
 import sys
 import sysconfig
@@ -21,6 +23,8 @@ OPEN_FILES, STACK_BYTES = 64, 8 << 20
 FIRST_OF_OURS = 5
 """0, 1, 2 are the program's; 3 its source, 4 where it says that a block is done."""
 
+OWN = "mathsynth"
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,14 +38,36 @@ class Layers:
     """Whether seccomp is there."""
 
 
-def readable() -> list[str]:
-    """What Python needs to read: its library, its packages, what it has mapped, time zones. No project, no home."""
-    paths = {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+def readable() -> tuple[list[str], list[str]]:
+    """(what Python needs to read, folders whose names it needs): its library, packages, what it has mapped, time zones.
+
+    No project, no home, and of the packages not our own, which carries the answers to its seeds.
+    """
+    named = sysconfig.get_paths()
+    packages = {*site.getsitepackages(), named["purelib"], named["platlib"]}
     with open("/proc/self/maps") as maps:
         mapped = {line.split(maxsplit=5)[5].strip() for line in maps if len(line.split(maxsplit=5)) == 6}
-    paths |= {os.path.dirname(path) for path in mapped if path.startswith("/") and os.path.isfile(path)}
-    paths |= {"/usr/share/zoneinfo", "/dev/null", "/dev/urandom", "/etc/localtime"}
-    return sorted({os.path.realpath(path) for path in paths} - {"/"})
+    roots = {os.path.dirname(path) for path in mapped if path.startswith("/") and os.path.isfile(path)}
+    roots |= packages | {named["stdlib"], named["platstdlib"], "/usr/share/zoneinfo", "/etc/localtime"}
+    hidden = {os.path.dirname(os.path.dirname(os.path.realpath(__file__)))}
+    for folder in packages:
+        hidden |= {os.path.realpath(path) for path in glob.glob(os.path.join(folder, f"{OWN}*"))}
+    read, listed = {"/dev/null", "/dev/urandom"}, set[str]()
+    for root in {os.path.realpath(path) for path in roots} - {"/"}:
+        _all_but(hidden, root, read, listed)
+    return sorted(read), sorted(listed)
+
+
+def _all_but(hidden: set[str], path: str, read: set[str], listed: set[str]) -> None:
+    """Add a path to what is read, or, around what is hidden, all else in it."""
+    if path in hidden:
+        return
+    if not any(one.startswith(f"{path}/") for one in hidden):
+        read.add(path)
+        return
+    listed.add(path)
+    for entry in os.scandir(path):
+        _all_but(hidden, entry.path, read, listed)
 
 
 def namespaces() -> bool:

@@ -23,20 +23,24 @@ def abi() -> int:
     return max(found, 0)
 
 
-def ruleset(readable: Iterable[str]) -> int:
-    """A descriptor of rules that let only these files and folders be read; made once, before any program is known."""
+def ruleset(readable: Iterable[str], listable: Iterable[str] = ()) -> int:
+    """A descriptor of rules that let only these files and folders be read, and the names in the `listable` ones.
+
+    It is made once, before any program is known.
+    """
     version = abi()
     rights = (1 << FILES[max(known for known in FILES if known <= version)]) - 1
     net, scopes = (3 if version >= NET_FROM else 0), (3 if version >= SCOPES_FROM else 0)
     size = 24 if version >= SCOPES_FROM else 16 if version >= NET_FROM else 8
     attributes = struct.pack("=QQQ", rights, net, scopes)[:size]
     rules = _check(_libc().syscall(CREATE_RULESET, attributes, ctypes.c_size_t(size), 0))
-    for path in readable:
+    wanted = [(path, READ_FILE | READ_DIR) for path in readable] + [(path, READ_DIR) for path in listable]
+    for path, may in wanted:
         try:
             handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
             continue  # not on this machine
-        may = READ_FILE | READ_DIR if os.path.isdir(path) else READ_FILE
+        may &= READ_FILE | READ_DIR if os.path.isdir(path) else READ_FILE
         _check(_libc().syscall(ADD_RULE, rules, 1, struct.pack("=Qi", may, handle), 0))
         os.close(handle)
     return rules

@@ -145,14 +145,13 @@ class _Run:
             poll.register(handle, select.POLLIN)
         pending = self.waiting.pop(0)
         poll.register(self.source, select.POLLOUT)
-        deadline = started + self.limits.wall_s
+        self.deadline = started + self.limits.wall_s
         while True:
-            left = deadline - time.monotonic()
+            left = self.deadline - time.monotonic()
             if left <= 0:
-                if self.stopped == "timeout":
+                if self.stopped is not None:
                     raise ZygoteDied
                 self._stop("timeout")
-                deadline = time.monotonic() + GRACE_S
             for handle, event in poll.poll(max(0.0, left) * 1000 + 1):
                 if handle == self.channel.fileno():
                     try:
@@ -220,7 +219,7 @@ class _Run:
 
     def _stop(self, why: Status) -> None:
         if self.stopped is None:
-            self.stopped = why
+            self.stopped, self.deadline = why, time.monotonic() + GRACE_S
             try:
                 self.channel.send(b"K")
             except OSError:

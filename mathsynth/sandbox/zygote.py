@@ -51,7 +51,7 @@ def main() -> None:
     abi = landlock.abi() if wanted["landlock"] else 0
     filtered = bool(wanted["layers"]) and seccomp.supported()
     loaded = _warm(everything=filtered and not abi)
-    rules = landlock.ruleset(confine.readable()) if wanted["layers"] and abi else None
+    rules = landlock.ruleset(*confine.readable()) if wanted["layers"] and abi else None
     layers = Layers(rules, filtered)
     confine.settle()
     ready: dict[str, object] = {

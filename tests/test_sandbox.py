@@ -1,0 +1,165 @@
+"""The sandbox as it is used; what tries to get out of it is in test_hostile.py."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from command_line import ms
+from mathsynth.errors import UsageError
+from mathsynth.sandbox import confine
+from mathsynth.sandbox.pool import Sandbox
+from mathsynth.sandbox.results import Config, Limits
+
+
+@pytest.fixture(scope="module")
+def box():
+    with Sandbox(Config(cpu_s=1, wall_s=2, memory_mb=256, workers=2)) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "answer"),
+    [
+        ("print(6 * 7)", "ok", "42"),
+        ("print(1)\n\nprint('  2  ')\nprint()", "ok", "2"),
+        ("x = 1", "ok", ""),
+        ("raise SystemExit(0)", "ok", ""),
+        ("print(42)\nraise SystemExit(1)", "error", ""),
+        ("print(42)\n1 / 0", "error", ""),
+        ("x = (", "error", ""),
+        ("print('x' * 70_000)", "output_limit", ""),
+        ("while True: pass", "timeout", ""),
+        ("x = bytearray(1 << 30)", "memory", ""),
+        ("import os; os.fork()", "denied", ""),
+        ("import os; os.abort()", "crash", ""),
+        ("print(open('/etc/passwd').read())", "error", ""),
+        ("input()", "error", ""),
+    ],
+)
+def test_what_becomes_of_a_program(box, program, status, answer):
+    result = box.run_now((program,))
+    assert (result.status, result.answer) == (status, answer)
+    assert result.tier == box.tier.name
+
+
+def test_blocks_share_their_variables_and_their_outputs_are_told_apart(box):
+    result = box.run_now(("x = 6\nprint('one')", "y = x * 7\ny", "print('three'); None"), notebook=True)
+    assert result.blocks == ("one\n", "42\n", "three\n")
+    assert result.answer == "three"
+    failed = box.run_now(("print(1)", "print(2)\nprint(nope)", "print(3)"), notebook=True)
+    assert (failed.status, failed.blocks) == ("error", ("1\n", "2\n"))
+    assert failed.stderr.strip().endswith("NameError: name 'nope' is not defined")
+
+
+def test_many_blocks_with_much_output_keep_their_order(box):
+    result = box.run_now([f"print({n}, 'x' * 500)" for n in range(60)])
+    assert [block.split()[0] for block in result.blocks] == [str(n) for n in range(60)]
+
+
+def test_without_notebook_an_expression_shows_nothing(box):
+    assert box.run_now(("6 * 7",)).stdout == ""
+
+
+def test_a_program_leaves_nothing_for_the_next_one(box):
+    for _ in range(2 * box.workers):
+        box.run_now(("import math, builtins\nmath.pi = 3\nbuiltins.print = None\nleft = 1",))
+    result = box.run_now(("import math\nprint(math.pi, 'left' in globals())",))
+    assert result.answer == "3.141592653589793 False"
+
+
+def test_chance_and_hashes_are_the_same_each_time(box):
+    program = "import random, numpy\nprint(random.random(), numpy.random.rand(), hash('a'), list({'a', 'b', 'c'}))"
+    assert len({box.run_now((program,)).answer for _ in range(4)}) == 1
+
+
+def test_programs_run_beside_each_other_and_the_event_loop_goes_on(box):
+    async def both():
+        started, ticks = time.monotonic(), 0
+        runs = [asyncio.ensure_future(box.run(("import time; time.sleep(0.5); print(1)",))) for _ in range(2)]
+        while not all(run.done() for run in runs):
+            await asyncio.sleep(0.01)
+            ticks += 1
+        return time.monotonic() - started, ticks, [run.result().status for run in runs]
+
+    seconds, ticks, statuses = asyncio.run(both())
+    assert statuses == ["ok", "ok"]
+    assert ticks > 5
+    assert seconds < 0.95, "one after the other"
+
+
+def test_a_killed_interpreter_is_replaced_and_its_program_run_again():
+    with Sandbox(Config(workers=1)) as box:
+        [worker] = box._all
+        # With namespaces the process that was started only waits for the one inside.
+        outer = worker.process.pid
+        inner = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        os.kill(int(inner[0]) if inner else outer, signal.SIGKILL)
+        assert box.run_now(("print(6 * 7)",)).answer == "42"
+        assert box._all != {worker}
+
+
+def test_too_long_a_program_is_not_begun(box):
+    result = box.run_now(("x = 1\n" * 20_000,))
+    assert (result.status, result.cpu_s) == ("error", 0)
+    assert "65,536 bytes" in result.stderr
+
+
+def test_a_wrapper_that_isolates_nothing_is_refused():
+    with pytest.raises(UsageError, match=r"under command \(env\) a program can read a file, write a file"):
+        Sandbox(Config(command="env"))
+
+
+def test_a_wrapper_that_is_not_there_is_one_line():
+    with pytest.raises(Exception, match=r"sandbox.command: can't start no-such-wrapper"):
+        Sandbox(Config(command="no-such-wrapper run"))
+
+
+def test_without_layers_programs_run_only_if_the_recipe_says_so(monkeypatch):
+    monkeypatch.setattr("mathsynth.sandbox.seccomp.supported", lambda: False)
+    with pytest.raises(UsageError, match=r"sandbox: \{unsafe: true\}"):
+        Sandbox()
+    with Sandbox(Config(unsafe=True, workers=1)) as box:
+        assert box.tier.name == "rlimits"
+        assert box.run_now(("print(6 * 7)",)).answer == "42"
+
+
+def test_more_than_there_is_can_not_be_required(monkeypatch):
+    from mathsynth.sandbox.pool import Tier
+
+    monkeypatch.setattr("mathsynth.sandbox.pool._tier_of", lambda zygote: Tier("kernel", "seccomp, Landlock 2"))
+    with pytest.raises(UsageError, match=r"sandbox\.require is namespaces"):
+        Sandbox(Config(require="namespaces+kernel"))
+
+
+def test_the_limits_must_make_sense():
+    for wrong in ({"cpu_s": 0}, {"wall_s": 0}, {"memory_mb": 1}):
+        with pytest.raises(ValueError, match="greater than"):
+            Limits(**wrong)
+
+
+def test_around_what_is_hidden_the_rest_is_read(tmp_path):
+    for name in ("site/mathsynth/data", "site/sympy", "site/numpy", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    read, listed = set(), set()
+    confine._all_but({f"{tmp_path}/site/mathsynth"}, str(tmp_path), read, listed)
+    assert read == {f"{tmp_path}/{name}" for name in ("site/sympy", "site/numpy", "other")}
+    assert listed == {str(tmp_path), f"{tmp_path}/site"}
+
+
+def test_exec_prints_the_result_and_exits_0_only_for_ok(tmp_path):
+    (tmp_path / "right.py").write_text("print('é', 6 * 7)")
+    done = ms("exec", str(tmp_path / "right.py"))
+    assert done.code == 0
+    result = json.loads(done.out)
+    assert (result["status"], result["answer"]) == ("ok", "é 42")
+    assert set(result) == {"status", "answer", "stdout", "stderr", "cpu_s", "wall_s", "memory_mb", "tier"}
+    (tmp_path / "wrong.py").write_text("1 / 0")
+    done = ms("exec", str(tmp_path / "wrong.py"))
+    assert (done.code, json.loads(done.out)["status"]) == (1, "error")
+    done = ms("exec", str(tmp_path / "none.py"))
+    assert (done.code, done.err) == (2, f"{tmp_path}/none.py: No such file or directory\n")
