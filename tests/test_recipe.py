@@ -338,6 +338,15 @@ def test_a_wrong_override_is_quoted(path: Path, sets: str, said: str) -> None:
         read_recipe(path, [sets])
 
 
+@pytest.mark.parametrize("wrong", ["{{ 1 / 0 }}", "{{ question.some.part }}", "{% include 'other' %}"])
+def test_a_prompt_that_cannot_be_rendered_is_one_line(path: Path, wrong: str) -> None:
+    prompt = path.parent / "prompts" / "ask.md"
+    prompt.write_text(f"## user\n\n{{{{ question }}}} {wrong}\n")
+    result = ms("generate", path, "-o", path.parent / "run", "--set", "steps={sample: {prompt: ask}}")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert result.err.startswith(f"{prompt}: user turn: ")
+
+
 def test_a_missing_input_is_named_before_anything_runs(path: Path) -> None:
     with pytest.raises(UsageError, match=r"no\.jsonl: no such file or folder"):
         read_recipe(path, ["input=no.jsonl"])
