@@ -65,7 +65,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
             final=text,
             output=session.printed,
             fault=wrong,
-            checks={"sandbox": session.tier, "tool": ask.tool.model_dump()},
+            checks={"sandbox": session.tier, "tool": ask.tool.model_dump(), "failed_blocks": session.failed},
         )
 
 
@@ -84,7 +84,11 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored trace; replayed, every block must give its stored output again."""
     outputs = [turn.content for turn in row.turns if turn.role == "tool"]
     said = [turn.content for turn in row.turns if turn.role == "assistant"]
-    output = outputs[-1] if outputs else ""
+    final = said[-1] if said else ""
+    if first_block(final) is not None:
+        return fault("wrong", "no_final_answer", "it ends with a block of code that was not run")
+    failed = row.checks.get("failed_blocks", ())
+    output = next((outputs[n - 1] for n in range(len(outputs), 0, -1) if n not in failed), "")
     if replay:
         session = Session(ToolRules(**row.checks.get("tool", {})), ctx)
         for text, stored in zip(said, outputs, strict=False):
@@ -92,7 +96,6 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
             if block is None or await session.execute(block.code) != stored:
                 return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
         output = session.printed
-    final = said[-1] if said else ""
     verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
     return await _supported(verdict, output, ctx)
 
@@ -102,6 +105,8 @@ class Session:
 
     def __init__(self, rules: ToolRules, ctx: Context) -> None:
         self.output, self.printed, self.tier, self.blocks = "", "", "", 0
+        self.failed: list[int] = []
+        """Numbers of the blocks that failed, from 1: their outputs support nothing."""
         self._rules, self._ctx = rules, ctx
         self._good: list[str] = []
         self._failed = ""
@@ -136,6 +141,7 @@ class Session:
             self.output = shortened(last.strip(), self._rules.output_chars) or "(no output)"
         else:
             self._failed = code
+            self.failed.append(self.blocks)
             self.output = shortened(_complaint(result, last), self._rules.output_chars)
         return self.output
 

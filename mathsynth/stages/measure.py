@@ -19,8 +19,9 @@ from mathsynth.formats import Ask, cot
 from mathsynth.records import Difficulty, Outcoming, Problem, Record
 from mathsynth.settings import validate
 from mathsynth.stages import StageConfig, only
+from mathsynth.verifier import CUT
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
@@ -92,4 +93,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
 
 
 async def _outcome(problem: Problem, sample: int, ask: Ask, ctx: Context) -> str:
-    return (await cot.grade(await cot.attempt(problem, sample, ask, ctx), problem.answer, ctx)).outcome
+    """What a sample counts as; a cut one is a failure of the model, as in `sample`."""
+    attempt = await cot.attempt(problem, sample, ask, ctx)
+    verdict = await cot.grade(attempt, problem.answer, ctx)
+    return "wrong" if attempt.finish_reason in CUT else verdict.outcome
