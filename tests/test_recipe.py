@@ -309,6 +309,7 @@ HEAD = "input: seeds.jsonl\nmodels:\n  teacher: {backend: openai, model: m}\n"
             3,
             "should be 'problems', 'gsm8k' or",
         ),
+        (HEAD + "steps:\n  measure: {at_least: 0.9, at_most: 0.1}\n", 5, "measure: at_least is above at_most"),
         ("extends: [a]\n", 1, "extends: should be the path of a recipe"),
         ("seed: 1\nextends: mine.yaml\n", 2, "it extends itself"),
     ],

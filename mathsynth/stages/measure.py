@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
@@ -48,6 +48,12 @@ class Config(StageConfig):
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
         """Only what a request can carry, as it will be sent."""
         return validate(Sampling, value, ("sampling",)).model_dump(mode="json", include=set(value))
+
+    @model_validator(mode="after")
+    def _some_may_go_on(self) -> Self:
+        if self.at_least > self.at_most:
+            raise ValueError("at_least is above at_most")
+        return self
 
     def prompt_names(self) -> tuple[str, ...]:
         """The prompt."""
