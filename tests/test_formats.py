@@ -1,5 +1,6 @@
 """Formats of solutions through the pipeline: programs and tool traces of a scripted model, run in the real sandbox."""
 
+import asyncio
 import contextlib
 import json
 from collections import Counter
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from command_line import ms
+from mathsynth.errors import BackendError
 from mathsynth.pipeline import Options, generate
 from mathsynth.recipe import read_recipe
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
 from mathsynth.shards import open_lines, read_manifest
+from mathsynth.stages import together
 
 PROGRAM = "```python\nx = 6\nprint(x * 7)\n```"
 
@@ -274,3 +277,18 @@ def test_measure_counts_a_cut_reply_as_a_failure(tmp_path):
     )
     [problem] = rows(run(tmp_path, script, "  measure: {samples: 4}\n"), "measure")
     assert problem["difficulty"]["pass_rate"] == 0.25
+
+
+def test_an_error_waits_for_what_is_under_way_beside_it():
+    ended = []
+
+    async def works(number: int) -> None:
+        for _ in range(number):
+            await asyncio.sleep(0)
+        ended.append(number)
+        if number == 1:
+            raise BackendError("no")
+
+    with pytest.raises(BackendError, match="no"):
+        asyncio.run(together(works(number) for number in range(5)))
+    assert ended == [0, 1, 2, 3, 4]

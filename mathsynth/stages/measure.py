@@ -7,7 +7,6 @@ faulty. `sample` with `format: adapt` gives problems that are solved by text a t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -18,7 +17,7 @@ from mathsynth.context import Context
 from mathsynth.formats import Ask, cot
 from mathsynth.records import Difficulty, Outcoming, Problem, Record
 from mathsynth.settings import validate
-from mathsynth.stages import StageConfig, only
+from mathsynth.stages import StageConfig, only, together
 from mathsynth.verifier import CUT
 
 VERSION = 2
@@ -83,7 +82,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
     async def measure(problem: Problem) -> list[Outcoming]:
         if problem.answer is None:
             return [problem]
-        samples = await asyncio.gather(*(_outcome(problem, sample, ask, ctx) for sample in range(config.samples)))
+        samples = await together(_outcome(problem, sample, ask, ctx) for sample in range(config.samples))
         decided = [outcome for outcome in samples if outcome != "undecided"]
         rate = decided.count("correct") / len(decided) if decided else 0.0
         measured = Difficulty(pass_rate=rate, trials=len(samples), model=ctx.model(config.model).model)
