@@ -292,3 +292,11 @@ def test_an_error_waits_for_what_is_under_way_beside_it():
     with pytest.raises(BackendError, match="no"):
         asyncio.run(together(works(number) for number in range(5)))
     assert ended == [0, 1, 2, 3, 4]
+
+
+def test_reading_a_kept_trace_back_counts_nothing_and_asks_nothing(tmp_path):
+    made = run(tmp_path, tool(CODE, END), TOOL)
+    manifest = read_manifest(next(made.glob("*-sample-*")))
+    assert manifest is not None
+    [use] = manifest.models.values()
+    assert (use.requests, use.reused) == (2, 0)
