@@ -184,6 +184,15 @@ def test_an_output_before_a_block_that_failed_still_supports_the_answer(tmp_path
     assert row["checks"]["failed_blocks"] == [2]
 
 
+def test_a_row_whose_checks_were_written_by_hand_is_put_aside(tmp_path):
+    [row] = rows(run(tmp_path, tool(CODE, END), TOOL), "sample")
+    for checks in ({"failed_blocks": 5}, {"tool": {"max_blocks": -1}}):
+        (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"checks": checks}) + "\n")
+        found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
+        assert (found.code, found.out) == (0, "")
+        assert "undecided 1" in found.err
+
+
 def test_a_long_output_is_cut_with_a_marker(tmp_path):
     long = "```python\nprint('9' * 1000)\nprint(6 * 7)\n```"
     [row] = rows(run(tmp_path, tool(long, END), TOOL + "  verify: {replay: true}\n"), "verify")
