@@ -77,12 +77,18 @@ def shortened(text: str, limit: int) -> str:
 
 
 def printed(answer: str) -> str:
-    """A printed answer as a verifier reads it: binary noise such as 0.30000000000000004 rounded to 12 digits."""
+    """A printed answer as a verifier reads it: binary noise such as 0.30000000000000004 rounded to 12 digits.
+
+    From a million on to 15, and whole numbers not at all, so that no digit goes in which answers differ.
+    """
     text = answer.strip()
     if not _FLOAT.fullmatch(text):
         return text
     digits = re.sub(r"[eE].*", "", text).replace("-", "").replace(".", "").lstrip("0")
-    return f"{float(text):.12g}" if len(digits) >= DOUBLE else text
+    value = float(text)
+    if len(digits) < DOUBLE or value.is_integer():
+        return text
+    return f"{value:.12g}" if abs(value) < 1e6 else f"{value:.15g}"
 
 
 def answers_in(output: str, limit: int = 20) -> list[str]:

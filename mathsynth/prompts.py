@@ -71,13 +71,20 @@ class Prompt:
     def messages(self, shots: Sequence[Shot] = (), **values: object) -> tuple[Message, ...]:
         """The chat to send, turns trimmed; worked examples come before the last turn and are asked in its words."""
         *turns, last = self._turns
-        chat = [_said(turn, values) for turn in turns]
+        chat = [self._said(turn, values) for turn in turns]
         for shot in shots:
             chat += [
-                _said(last, values | {"question": shot.question}),
+                self._said(last, values | {"question": shot.question}),
                 Message(role="assistant", content=shot.response),
             ]
-        return (*chat, _said(last, values))
+        return (*chat, self._said(last, values))
+
+    def _said(self, turn: _Turn, values: Mapping[str, object]) -> Message:
+        try:
+            text = turn.template.render(**values)
+        except Exception as error:  # noqa: BLE001  a template of the user's may raise anything
+            raise UsageError(f"{self.path}: {turn.role} turn: {type(error).__name__}: {error}") from None
+        return cast("Message", {"role": turn.role, "content": text.strip()})
 
     @cached_property
     def _turns(self) -> list[_Turn]:
@@ -96,10 +103,6 @@ class Prompt:
             except TemplateSyntaxError as error:
                 raise UsageError(f"{self.path}: turn {number}, line {error.lineno}: {error.message}") from None
         return turns
-
-
-def _said(turn: _Turn, values: Mapping[str, object]) -> Message:
-    return cast("Message", {"role": turn.role, "content": turn.template.render(**values).strip()})
 
 
 def asks_for(answer_format: str) -> str:

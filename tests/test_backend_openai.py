@@ -288,3 +288,18 @@ def test_every_status_has_its_kind(status: int, text: str, kind: str) -> None:
         kind
     ]
     assert f"HTTP {status}" in str(error) and "<html>" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("told", "tokens"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 4}, (3, 4)),
+        ({"prompt_tokens": 3.5, "completion_tokens": None}, (3, 0)),
+        ({"prompt_tokens": -3, "completion_tokens": "4"}, (0, 0)),
+        ([3, 4], (0, 0)),
+        (None, (0, 0)),
+    ],
+)
+def test_a_count_of_tokens_that_cannot_be_loses_no_reply(told: Any, tokens: tuple[int, int]) -> None:
+    usage = backend._usage({"usage": told})
+    assert (usage.prompt_tokens, usage.completion_tokens) == tokens

@@ -143,6 +143,13 @@ def test_an_output_that_does_not_come_again_puts_the_dialogue_aside(run: Run, tm
     assert dropped["detail"] == "replay: program 1 gives another output than is stored"
 
 
+def test_a_dialogue_that_does_not_finish_never_passes_later(run: Run, tmp_path: Path) -> None:
+    row = next(row for row in run.rows("sample") if row["turns"][-1]["role"] == "assistant")
+    row["turns"][-1]["content"] = f"The answer is {row['answer']}."
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    assert ms("verify", tmp_path / "rows.jsonl", "-o", "-").out == ""
+
+
 def test_what_was_asked_is_in_the_journal(run: Run) -> None:
     """Another config that asks for the same."""
     again = read_recipe(folder("recipes") / "soliloquy.yaml", [*run.sets, "sample.keep_wrong=false"])

@@ -1,5 +1,6 @@
 """Formats of solutions through the pipeline: programs and tool traces of a scripted model, run in the real sandbox."""
 
+import asyncio
 import contextlib
 import json
 from collections import Counter
@@ -7,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from command_line import ms
+from mathsynth.errors import BackendError
 from mathsynth.pipeline import Options, generate
 from mathsynth.recipe import read_recipe
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
 from mathsynth.shards import open_lines, read_manifest
+from mathsynth.stages import together
 
 PROGRAM = "```python\nx = 6\nprint(x * 7)\n```"
 
@@ -102,6 +106,12 @@ def test_a_program_that_does_not_end_well_gives_no_answer(tmp_path, reply, verdi
     assert found[1] == verdict[1] or verdict[1] == "identical"
 
 
+def test_a_draft_in_thinking_that_is_kept_is_no_part_of_the_program(tmp_path):
+    reply = f"<think>Perhaps\n```python\nraise ValueError\n```\n</think>\n{PROGRAM}"
+    made = run(tmp_path, f"def say(said, sample):\n    return {reply!r}\n", ONE_PROGRAM + "  verify: {replay: true}\n")
+    assert [row["response"] for row in rows(made, "verify")] == [reply]
+
+
 def test_a_trace_is_code_its_real_output_and_an_answer(tmp_path):
     made_up = CODE + "\n```output\n99\n```\nSo it is \\boxed{99}."
     made = run(tmp_path, tool(made_up, END), TOOL + "  verify: {replay: true}\n")
@@ -150,6 +160,37 @@ def test_what_a_trace_must_not_do(tmp_path, replies, rule):
     [(outcome, found)] = rejected(keep_going(tmp_path, tool(*replies), TOOL))
     assert outcome != "correct"
     assert found == rule or rule == "identical"
+
+
+FAILING = "```python\nraise ValueError(6 * 7)\n```"
+
+
+def test_what_counts_for_nothing_never_passes_later(tmp_path):
+    for number, replies in enumerate(
+        [
+            (CODE, "So \\boxed{42}.\n" + CODE),
+            tuple(f"```python\nprint(6 * 7 + {n})\n```" for n in (4, 3, 2, 1, 0, 5)),
+            ("```python\nprint(6 + 7)\n```", FAILING, END),
+        ]
+    ):
+        (tmp_path / str(number)).mkdir()
+        [path] = keep_going(tmp_path / str(number), tool(*replies), TOOL).glob("*-sample-*/rejected.jsonl")
+        for sets in ((), ("--set", "replay=true")):
+            assert ms("verify", path, "-o", "-", *sets).out == ""
+
+
+def test_an_output_before_a_block_that_failed_still_supports_the_answer(tmp_path):
+    [row] = rows(run(tmp_path, tool(CODE, FAILING, END), TOOL + "  verify: {}\n"), "verify")
+    assert row["checks"]["failed_blocks"] == [2]
+
+
+def test_a_row_whose_checks_were_written_by_hand_is_put_aside(tmp_path):
+    [row] = rows(run(tmp_path, tool(CODE, END), TOOL), "sample")
+    for checks in ({"failed_blocks": 5}, {"tool": {"max_blocks": -1}}):
+        (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"checks": checks}) + "\n")
+        found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
+        assert (found.code, found.out) == (0, "")
+        assert "undecided 1" in found.err
 
 
 def test_a_long_output_is_cut_with_a_marker(tmp_path):
@@ -236,6 +277,30 @@ def test_measure_chooses_by_difficulty(tmp_path):
     manifest = read_manifest(next(tmp_path.glob("run/*-measure-*")))
     assert manifest is not None
     assert Counter(manifest.counts.dropped) == {"too_hard": 1}
+
+
+def test_measure_counts_a_cut_reply_as_a_failure(tmp_path):
+    script = (
+        "from mathsynth.backends.base import Reply\n\n\ndef say(said, sample):\n"
+        "    return Reply(text='It is \\\\boxed{42}.', finish_reason='length' if sample else 'stop')\n"
+    )
+    [problem] = rows(run(tmp_path, script, "  measure: {samples: 4}\n"), "measure")
+    assert problem["difficulty"]["pass_rate"] == 0.25
+
+
+def test_an_error_waits_for_what_is_under_way_beside_it():
+    ended = []
+
+    async def works(number: int) -> None:
+        for _ in range(number):
+            await asyncio.sleep(0)
+        ended.append(number)
+        if number == 1:
+            raise BackendError("no")
+
+    with pytest.raises(BackendError, match="no"):
+        asyncio.run(together(works(number) for number in range(5)))
+    assert ended == [0, 1, 2, 3, 4]
 
 
 def test_reading_a_kept_trace_back_counts_nothing_and_asks_nothing(tmp_path):

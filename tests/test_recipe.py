@@ -309,6 +309,7 @@ HEAD = "input: seeds.jsonl\nmodels:\n  teacher: {backend: openai, model: m}\n"
             3,
             "should be 'problems', 'gsm8k' or",
         ),
+        (HEAD + "steps:\n  measure: {at_least: 0.9, at_most: 0.1}\n", 5, "measure: at_least is above at_most"),
         ("extends: [a]\n", 1, "extends: should be the path of a recipe"),
         ("seed: 1\nextends: mine.yaml\n", 2, "it extends itself"),
     ],
@@ -336,6 +337,15 @@ def test_every_mistake_names_file_and_line(tmp_path: Path, text: str, line: int,
 def test_a_wrong_override_is_quoted(path: Path, sets: str, said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
         read_recipe(path, [sets])
+
+
+@pytest.mark.parametrize("wrong", ["{{ 1 / 0 }}", "{{ question.some.part }}", "{% include 'other' %}"])
+def test_a_prompt_that_cannot_be_rendered_is_one_line(path: Path, wrong: str) -> None:
+    prompt = path.parent / "prompts" / "ask.md"
+    prompt.write_text(f"## user\n\n{{{{ question }}}} {wrong}\n")
+    result = ms("generate", path, "-o", path.parent / "run", "--set", "steps={sample: {prompt: ask}}")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert result.err.startswith(f"{prompt}: user turn: ")
 
 
 def test_a_missing_input_is_named_before_anything_runs(path: Path) -> None:

@@ -365,5 +365,12 @@ def _reply(choice: Any, data: dict[str, Any], usage: Usage) -> Reply:
 
 
 def _usage(data: dict[str, Any]) -> Usage:
-    usage = data.get("usage") or {}
-    return Usage(prompt_tokens=usage.get("prompt_tokens") or 0, completion_tokens=usage.get("completion_tokens") or 0)
+    """The tokens that the server tells, 0 where it tells none that could be: a reply is worth more than its count."""
+    usage = data.get("usage")
+    told = usage if isinstance(usage, dict) else {}
+    prompt, completion = told.get("prompt_tokens"), told.get("completion_tokens")
+    return Usage(prompt_tokens=_count(prompt), completion_tokens=_count(completion))
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and value > 0 else 0

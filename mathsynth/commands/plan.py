@@ -1,8 +1,9 @@
 """What a recipe will cost, counted before anything is spent: calls and tokens of each step, at least and at most.
 
 Rows of finished steps are counted; of the others the most that their config can make is taken, so the upper figures
-are bounds. Prompt tokens are the rendered prompts' characters over `CHARS_PER_TOKEN`; completion tokens at most
-`max_tokens` a call. Dollars go by each model's `price`, hours by its limits a minute: no server's speed is guessed.
+are bounds. Prompt tokens are the rendered prompts' characters over `CHARS_PER_TOKEN`, without what earlier turns of a
+trace add to later ones; completion tokens at most `max_tokens` a call. Dollars go by each model's `price`, hours by its
+limits a minute: no server's speed is guessed.
 """
 
 from __future__ import annotations

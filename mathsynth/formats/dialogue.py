@@ -102,6 +102,8 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
             if result.status != "ok" or _shown(result, chars) != output:
                 return fault("undecided", "replay", f"program {number} gives another output than is stored")
     final = row.turns[-1].content if row.turns else ""
+    if isinstance(unfinished := await _last_speech(final), Verdict):
+        return unfinished
     verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
     return await supported(verdict, output, ctx) if output else verdict
 

@@ -13,6 +13,7 @@ from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, fault, why_not
 from mathsynth.records import Problem, Solution, Verdict
 from mathsynth.verifier import CUT
+from mathsynth.verifier.thinking import split
 
 PROMPTS = ("solve-program",)
 VALUES: frozenset[str] = frozenset()
@@ -67,7 +68,7 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored answer; replayed, a program must print that answer again."""
     reference, answer = row.answer or "", row.extracted or ""
     if replay:
-        code = program_of(row.response)
+        code = program_of(split(row.response).rest)  # thinking that is kept may hold drafts of it
         if code is None:
             return NO_PROGRAM
         result = await ctx.programs.run((code,))

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import BaseModel, ValidationError
+
 from mathsynth.backends.base import Message, Reply, Request
 from mathsynth.code_blocks import first_block, shortened, without_code
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, ToolRules, fault, supported
-from mathsynth.records import Problem, Solution, Turn, Verdict
+from mathsynth.records import Problem, Solution, Turn, Verdict, explain
 from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
 
@@ -71,7 +73,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
             final=text,
             output=session.printed,
             fault=wrong,
-            checks={"sandbox": session.tier, "tool": ask.tool.model_dump()},
+            checks={"sandbox": session.tier, **How(tool=ask.tool, failed_blocks=session.failed).model_dump()},
         )
 
 
@@ -90,17 +92,32 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored trace; replayed, every block must give its stored output again."""
     outputs = [turn.content for turn in row.turns if turn.role == "tool"]
     said = [turn.content for turn in row.turns if turn.role == "assistant"]
-    output = outputs[-1] if outputs else ""
+    final = said[-1] if said else ""
+    if first_block(final) is not None:
+        return fault("wrong", "no_final_answer", "it ends with a block of code that was not run")
+    try:
+        how = How.model_validate(row.checks)
+    except ValidationError as error:
+        return fault("undecided", "bad_checks", ", ".join(explain(error)))
+    good = [output for number, output in enumerate(outputs, 1) if number not in how.failed_blocks]
+    output = good[-1] if good else ""
     if replay:
-        session = Session(ToolRules(**row.checks.get("tool", {})), ctx)
+        session = Session(how.tool, ctx)
         for text, stored in zip(said, outputs, strict=False):
             block = first_block(text)
             if block is None or await session.execute(block.code) != stored:
                 return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
         output = session.printed
-    final = said[-1] if said else ""
     verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
     return await supported(verdict, output, ctx)
+
+
+class How(BaseModel):
+    """What a row's `checks` say of how its trace was made."""
+
+    tool: ToolRules = ToolRules()
+    failed_blocks: list[int] = []
+    """Numbers of the blocks that failed, from 1: their outputs support nothing."""
 
 
 class Session:
@@ -108,6 +125,7 @@ class Session:
 
     def __init__(self, rules: ToolRules, ctx: Context) -> None:
         self.output, self.printed, self.tier, self.blocks = "", "", "", 0
+        self.failed: list[int] = []
         self._rules, self._ctx = rules, ctx
         self._good: list[str] = []
         self._failed = ""
@@ -142,6 +160,7 @@ class Session:
             self.output = shortened(last.strip(), self._rules.output_chars) or "(no output)"
         else:
             self._failed = code
+            self.failed.append(self.blocks)
             self.output = shortened(_complaint(result, last), self._rules.output_chars)
         return self.output
 

@@ -16,9 +16,10 @@ It is found by its file name (`seed_expand.py` is the stage `seed-expand`) and i
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mathsynth.methods import Kind
 
 Row = TypeVar("Row", Problem, Solution)
+Made = TypeVar("Made")
 
 
 class StageConfig(BaseModel):
@@ -110,6 +112,15 @@ def only(kind: type[Row], records: Iterable[Record], stage: str) -> Iterator[Row
             wanted, given = kind.__name__.lower(), type(record).__name__.lower()
             raise UsageError(f"{stage} reads {wanted}s, but {record.id} is a {given}; is a step missing before it?")
         yield record
+
+
+async def together(work: Iterable[Awaitable[Made]]) -> list[Made]:
+    """What all of it comes to. The first error is raised once all has ended: no reply that is under way is lost."""
+    made = await asyncio.gather(*work, return_exceptions=True)
+    for one in made:
+        if isinstance(one, BaseException):
+            raise one
+    return cast("list[Made]", made)
 
 
 def stage_names() -> list[str]:

@@ -6,7 +6,6 @@ reference (`answer_source: program`). Where they disagree the problem is put asi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +14,10 @@ from pydantic import Field
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Format, load_format
 from mathsynth.records import Outcoming, Problem, Record
-from mathsynth.stages import StageConfig, only
+from mathsynth.stages import StageConfig, only, together
 from mathsynth.verifier.vote import Vote, vote
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
@@ -71,9 +70,11 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
     async def label(problem: Problem) -> list[Outcoming]:
         if problem.answer is not None:
             return [problem]
-        texts, programs = await asyncio.gather(
-            _elect(load_format("cot"), problem, config.texts, Ask(config.model, config.text_prompt), ctx),
-            _elect(load_format("program"), problem, config.programs, Ask(config.model, config.program_prompt), ctx),
+        texts, programs = await together(
+            (
+                _elect(load_format("cot"), problem, config.texts, Ask(config.model, config.text_prompt), ctx),
+                _elect(load_format("program"), problem, config.programs, Ask(config.model, config.program_prompt), ctx),
+            )
         )
         for election, asked, kind in ((texts, config.texts, "text"), (programs, config.programs, "program")):
             votes = election.clusters[0].votes if election.clusters else 0
@@ -95,4 +96,4 @@ async def _elect(form: Format, problem: Problem, samples: int, ask: Ask, ctx: Co
         verdict = await form.grade(await form.attempt(problem, sample, ask, ctx), None, ctx)
         return verdict.extracted if verdict.rule == "no_reference" else None
 
-    return vote(await asyncio.gather(*(answer(sample) for sample in range(samples))), ctx.grader.same)
+    return vote(await together(answer(sample) for sample in range(samples)), ctx.grader.same)

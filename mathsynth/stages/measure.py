@@ -7,20 +7,20 @@ faulty. `sample` with `format: adapt` gives problems that are solved by text a t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
 from mathsynth.formats import Ask, cot
 from mathsynth.records import Difficulty, Outcoming, Problem, Record
 from mathsynth.settings import validate
-from mathsynth.stages import StageConfig, only
+from mathsynth.stages import StageConfig, only, together
+from mathsynth.verifier import CUT
 
-VERSION = 1
+VERSION = 2
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
@@ -47,6 +47,12 @@ class Config(StageConfig):
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
         """Only what a request can carry, as it will be sent."""
         return validate(Sampling, value, ("sampling",)).model_dump(mode="json", include=set(value))
+
+    @model_validator(mode="after")
+    def _some_may_go_on(self) -> Self:
+        if self.at_least > self.at_most:
+            raise ValueError("at_least is above at_most")
+        return self
 
     def prompt_names(self) -> tuple[str, ...]:
         """The prompt."""
@@ -76,7 +82,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
     async def measure(problem: Problem) -> list[Outcoming]:
         if problem.answer is None:
             return [problem]
-        samples = await asyncio.gather(*(_outcome(problem, sample, ask, ctx) for sample in range(config.samples)))
+        samples = await together(_outcome(problem, sample, ask, ctx) for sample in range(config.samples))
         decided = [outcome for outcome in samples if outcome != "undecided"]
         rate = decided.count("correct") / len(decided) if decided else 0.0
         measured = Difficulty(pass_rate=rate, trials=len(samples), model=ctx.model(config.model).model)
@@ -92,4 +98,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
 
 
 async def _outcome(problem: Problem, sample: int, ask: Ask, ctx: Context) -> str:
-    return (await cot.grade(await cot.attempt(problem, sample, ask, ctx), problem.answer, ctx)).outcome
+    """What a sample counts as; a cut one is a failure of the model, as in `sample`."""
+    attempt = await cot.attempt(problem, sample, ask, ctx)
+    verdict = await cot.grade(attempt, problem.answer, ctx)
+    return "wrong" if attempt.finish_reason in CUT else verdict.outcome

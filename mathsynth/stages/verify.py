@@ -20,7 +20,7 @@ from mathsynth.verifier.junk import RULES, junk
 from mathsynth.verifier.steps import false_steps
 from mathsynth.verifier.thinking import join
 
-VERSION = 2
+VERSION = 3
 SCOPE = "shard"
 TAKES = (Solution,)
 GIVES = Solution
