@@ -254,7 +254,9 @@ class Context:
                     stopped_at = stopped_at or self._loop.time()
                     # A spent budget is no hurry: what is under way will have to be paid, so it is waited for.
                     late = self._loop.time() - stopped_at > patience and not self._purse.reason
-                    if not open_tasks or late:
+                    # Programs cost nothing to run again.
+                    only_programs = self.programs.under_way > 0 and not self.meter.in_flight
+                    if not open_tasks or late or only_programs:
                         raise Stopped(self._stop.reason)
                 if not open_tasks and not self._paused:
                     return

@@ -31,7 +31,7 @@ def sandbox_of(
 
 
 def _refuse_weaker(tier: Tier, recipe: Recipe, directory: Path) -> None:
-    """A resumed run, or another machine's part of it, keeps the tier that it began with, unless the recipe allows."""
+    """A resumed run, or part of one, keeps the tier that it began with, unless the recipe allows less."""
     path = directory / TIER
     if path.exists():
         before = Tier(**orjson.loads(path.read_bytes()))

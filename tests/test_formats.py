@@ -32,7 +32,15 @@ def one_sandbox(sandbox, monkeypatch):
     monkeypatch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(sandbox))
 
 
-def run(tmp_path: Path, script: str, steps: str, *, answer: str | None = "42", sets: tuple[str, ...] = ()) -> Path:
+def run(
+    tmp_path: Path,
+    script: str,
+    steps: str,
+    *,
+    answer: str | None = "42",
+    sets: tuple[str, ...] = (),
+    options: Options | None = None,
+) -> Path:
     """Run steps on one problem, with a `reply(said)` that gets the texts of a request and its sample number."""
     (tmp_path / "teacher.py").write_text(
         f"def reply(request):\n    return say([m['content'] for m in request.messages], request.sample)\n\n\n{script}"
@@ -43,7 +51,7 @@ def run(tmp_path: Path, script: str, steps: str, *, answer: str | None = "42", s
         f"input: problems.jsonl\nmodels:\n  teacher: {{backend: scripted, replies: '{tmp_path}/teacher.py:reply'}}\n"
         f"steps:\n{steps}"
     )
-    generate(read_recipe(tmp_path / "recipe.yaml", list(sets)), tmp_path / "run", Options())
+    generate(read_recipe(tmp_path / "recipe.yaml", list(sets)), tmp_path / "run", options or Options())
     return tmp_path / "run"
 
 

@@ -1,8 +1,13 @@
 """The sandbox of a run: refused before a model is asked, never weaker than it was."""
 
+import threading
+import time
+
 import pytest
 
-from mathsynth.errors import UsageError
+from mathsynth.errors import Stopped, UsageError
+from mathsynth.live import Stop
+from mathsynth.pipeline import Options
 from mathsynth.sandbox.pool import Tier
 from test_formats import ONE_PROGRAM, PROGRAM, run
 
@@ -21,3 +26,15 @@ def test_a_run_does_not_go_on_in_a_weaker_sandbox(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"here it would be kernel \(after\)"):
         run(tmp_path, script, ONE_PROGRAM, sets=("sample.k=2",))
     run(tmp_path, script, ONE_PROGRAM, sets=("sample.k=2", "sandbox.require=kernel"))
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_programs(tmp_path):
+    sleeper = "```python\nimport time\ntime.sleep(14)\nprint(6 * 7)\n```"
+    stop = Stop()
+    threading.Timer(1.5, setattr, (stop, "reason", "stopped by SIGTERM")).start()
+    started = time.monotonic()
+    with pytest.raises(Stopped, match="stopped by SIGTERM"):
+        run(tmp_path, f"def say(said, sample):\n    return {sleeper!r}\n", ONE_PROGRAM, options=Options(stop=stop))
+    assert time.monotonic() - started < 8
+    made = run(tmp_path, f"def say(said, sample):\n    return {PROGRAM!r}\n", ONE_PROGRAM)
+    assert made == tmp_path / "run"

@@ -82,6 +82,8 @@ class Sandbox:
             worker = self._idle.get()
             again: Worker | None = None
             try:
+                if self._closed:
+                    break
                 worker = worker or self._start()
                 result = worker.run(blocks, self.limits, notebook)
                 again = worker if worker.asked < RECYCLE_AFTER and not self._closed else None
@@ -92,7 +94,7 @@ class Sandbox:
                 if again is None and worker is not None:
                     self._end(worker)
                 self._idle.put(again)
-        said = "the sandbox's interpreter died twice"
+        said = "the sandbox was closed" if self._closed else "the sandbox's interpreter died twice"
         return Result("infra_error", stderr=said, blocks=("",), tier=self.tier.name)
 
     def close(self) -> None:

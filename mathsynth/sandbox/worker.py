@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -9,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +62,7 @@ class Zygote:
         wanted = json.dumps({"layers": layers, "namespaces": namespaces, "landlock": landlock})
         root = str(Path(__file__).resolve().parents[2])
         self._socket, self.asked = ours, 0
+        self._running = threading.Lock()
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-s", "-P", "-c", START, str(theirs.fileno()), wanted, root],
@@ -85,12 +88,16 @@ class Zygote:
     def run(self, blocks: Sequence[str], limits: Limits, notebook: bool) -> Result:
         """Run one program to its end. ZygoteDied if the zygote does not survive it."""
         self.asked += 1
-        return _Run(self._socket, blocks, limits).to_its_end(notebook)
+        with self._running:
+            return _Run(self._socket, blocks, limits).to_its_end(notebook)
 
     def close(self) -> None:
-        """End it and what it runs."""
-        self._socket.close()
+        """End it and what it runs; who waits for that is told at once."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self.process.kill()
+        with self._running:
+            self._socket.close()
         if self.process.stderr is not None:
             self.process.stderr.close()
         self.process.wait()
