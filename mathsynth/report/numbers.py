@@ -17,6 +17,7 @@ from mathsynth.report.collect import Example, Group, PassBin, Right, Sampling, T
 from mathsynth.report.lines import Aside, Asked, Row, read
 from mathsynth.report.tallies import Lengths, Names
 from mathsynth.shards import (
+    COINCIDENCE,
     DROPPED,
     FAILED,
     PROBLEMS,
@@ -124,6 +125,8 @@ class RunNumbers:
     errors: Names
     """What failed rows met."""
     right: tuple[Right, ...]
+    beginnings: tuple[int, int]
+    """Beginnings of wrong programs that were proved, and those that only by coincidence reached a right one's state."""
     examples: tuple[Example, ...]
     dropped: tuple[Example, ...]
     train: Path | None
@@ -165,6 +168,7 @@ def gather(run: Path) -> RunNumbers:
     tally = Tally()
     before: Manifest | None = None
     final: tuple[str, Path, Manifest] | None = None
+    proved = by_chance = 0
     for (step, stage, directory), manifest in zip(names, manifests, strict=True):
         if manifest is None:
             stages.append(Stage(step, stage, directory))
@@ -178,6 +182,9 @@ def gather(run: Path) -> RunNumbers:
             tally.ask(asked, _model(manifest, asked.model))
         for row in read(directory / REJECTED, Row):
             tally.reject(row)
+        if (path := directory / COINCIDENCE).exists():
+            told = orjson.loads(path.read_bytes())
+            proved, by_chance = proved + told["samples"]["proved"], by_chance + told["coincidences"]
         if stage == "verify":
             for row in _rows(directory, manifest):
                 tally.check(row)
@@ -205,6 +212,7 @@ def gather(run: Path) -> RunNumbers:
         personas=tally.personas,
         errors=tally.errors,
         right=tally.right(),
+        beginnings=(proved, by_chance),
         examples=tally.examples(),
         dropped=tally.dropped(),
         train=_train(stages),
