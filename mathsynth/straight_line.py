@@ -13,7 +13,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from itertools import count
+from itertools import count, takewhile
 
 from mathsynth.code_blocks import printed
 
@@ -31,8 +31,10 @@ import builtins as __b
 for __n, __v in __b.list(__b.globals().items()):
     if __n[:2] != '__' and not __b.callable(__v) and __b.type(__v).__name__ != 'module':
         __b.print(__n, __b.ascii(__b.str(__v))[:{VALUE_CHARS}], sep='\\t')
+__b.print('.')
 """
-"""A block that prints the variables that are known, one a line: the name, a tab, the value's text with its escapes."""
+"""A block that prints the variables that are known, one a line: the name, a tab, the value's text with its escapes; at
+the end a dot, for an output may be cut."""
 
 OFFSETS = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
 
@@ -54,9 +56,9 @@ def blocks(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(block for line in lines for block in (line, STATE))
 
 
-def trace(outputs: Sequence[str], ended_well: bool) -> list[Variables]:
-    """The variables after each statement, from what these blocks printed; of a block that was stopped, nothing."""
-    return [variables(output) for output in (outputs if ended_well else outputs[:-1])[1::2]]
+def trace(outputs: Sequence[str]) -> list[Variables]:
+    """The variables after each statement, from what these blocks printed, up to where one was stopped."""
+    return [variables(output) for output in takewhile(lambda output: output.splitlines()[-1:] == ["."], outputs[1::2])]
 
 
 def variables(output: str) -> Variables:

@@ -15,6 +15,7 @@ from mathsynth.code_blocks import program_of
 from mathsynth.pipeline import Options, generate
 from mathsynth.recipe import read_recipe
 from mathsynth.records import content_id
+from mathsynth.report.numbers import gather
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
 from mathsynth.straight_line import blocks, state, statements, trace
@@ -62,7 +63,8 @@ def made(folder: Path, right: list[str], replies: list[str], *, rounds: int = 1,
         f"input: problems.jsonl\nmax_failed_share: 0.9\n"
         f"models:\n  teacher: {{backend: scripted, replies: '{folder}/teacher.py:reply'}}\n"
         f"steps:\n  sample: {{format: program, k: {len(right)}, max_trials: {len(right)}}}\n"
-        f"  partial-programs: {{samples: {len(replies) // rounds}, rounds: {rounds}{config}}}\n  verify: {{replay: true}}\n"
+        f"  partial-programs: {{samples: {len(replies) // rounds}, rounds: {rounds}{config}}}\n"
+        "  verify: {replay: true}\n"
     )
     generate(read_recipe(folder / "recipe.yaml", []), folder / "run", Options())
     return folder / "run"
@@ -99,6 +101,7 @@ def test_a_proved_beginning_is_ended_rightly(tmp_path):
     [stored] = lines(step(run, "partial-programs") / "prefixes.jsonl")
     assert (stored["prefix"], stored["statements"], stored["proved_by"]) == ("first = 2 * 2\n", 1, first["id"])
     assert coincidence(run)["rate"] == 0.0
+    assert gather(run).beginnings == (1, 0)
 
 
 def test_what_a_beginning_means_must_be_clear(tmp_path):
@@ -167,8 +170,7 @@ def whole(tmp_path_factory, sandbox) -> Iterator[Path]:
 
 def states(program: str, sandbox: Sandbox) -> list[str]:
     """The hashes of the states that a program passes through."""
-    done = sandbox.run_now(blocks(statements(program)))
-    return [content_id(*state(here)) for here in trace(done.blocks, done.status == "ok")]
+    return [content_id(*state(here)) for here in trace(sandbox.run_now(blocks(statements(program))).blocks)]
 
 
 def test_every_kind_of_program_comes_to_what_it_should(whole):
@@ -177,7 +179,7 @@ def test_every_kind_of_program_comes_to_what_it_should(whole):
     assert len(problems) >= 20
     assert told["samples"]["right"] == 2 * len(problems)
     assert told["prefixes"] == told["samples"]["proved"] >= 0.9 * len(problems)
-    assert told["coincidences"] == told["samples"]["other_calculation"] > 0
+    assert told["coincidences"] >= told["samples"]["other_calculation"] > 0
     assert rows(whole / "run", "verify") and not lines(step(whole / "run", "verify") / "dropped.jsonl")
 
 

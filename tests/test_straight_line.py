@@ -32,8 +32,7 @@ def traced() -> Iterator[Trace]:
     with Sandbox(Config(workers=1, wall_s=5)) as box:
 
         def of(lines: Sequence[str]) -> list[Variables]:
-            result = box.run_now(blocks(lines))
-            return trace(result.blocks, result.status == "ok")
+            return trace(box.run_now(blocks(lines)).blocks)
 
         yield of
 
