@@ -18,7 +18,7 @@ import yaml
 from mathsynth.records import Solution
 
 if TYPE_CHECKING:
-    from mathsynth.context import RunInfo
+    from mathsynth.live import RunInfo
 
 UNKNOWN = "unknown"
 RATES = ("0 to 20 %", "20 to 40 %", "40 to 60 %", "60 to 80 %", "80 to 100 %")

@@ -329,7 +329,7 @@ def _options(**chosen: Any) -> Iterator[Options]:
     """Options with the bar and messages on stderr, and what signals do. In the end the bar makes way."""
     from mathsynth.commands.display import Bar
     from mathsynth.commands.signals import obey_signals
-    from mathsynth.context import Stop
+    from mathsynth.live import Stop
     from mathsynth.pipeline import Options
 
     stop, bar = Stop(), Bar()

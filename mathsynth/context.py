@@ -12,7 +12,6 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -23,7 +22,7 @@ from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
 from mathsynth.grading import Grader
 from mathsynth.journal import Journal
-from mathsynth.live import Control
+from mathsynth.live import Control, RunInfo, Stop
 from mathsynth.parts import PlaceWriter
 from mathsynth.programs import Programs
 from mathsynth.progress import Display, Meter, Silent
@@ -47,26 +46,6 @@ CHATS_KEPT = 4096
 """Rendered prompts, for the samples of one problem share theirs."""
 WINDOW = 4
 """Records open in `each` per slot: bounds what waits for a slow one before it."""
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What a stage may say about its run: `recipe` is the resolved YAML without secrets, `models` name -> model."""
-
-    name: str = ""
-    recipe: str = ""
-    command: str = ""
-    models: Mapping[str, str] = field(default_factory=dict)
-
-
-class Stop:
-    """Whether the run was told to end in order, and why."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.reason)
 
 
 class Context:
@@ -109,7 +88,7 @@ class Context:
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
         self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet
-        self._control, self._paused = Control(), False
+        self._control, self._paused, self._again = Control(), False, False
         self._hear = hear or (lambda: self._control)
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
@@ -157,6 +136,8 @@ class Context:
 
     async def complete(self, model: str, request: Request) -> Reply:
         """The reply of a request, from the journal or from the model `model` of the recipe."""
+        if self._again:
+            return Reply.model_validate(self.journal.get(request.key()))
         reply = await self._caller(model).complete(request)
         if self._watch is not None:
             self._watch(self.stage, request, reply)
@@ -167,8 +148,15 @@ class Context:
         return cast("dict[str, Any]", self._redact(sampling.model_dump(mode="json")))
 
     def again(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """What work comes to whose calls and programs are all in the journal."""
-        return self._loop.run_until_complete(work)
+        """What work came to that was done before: its calls and programs are in the journal, and count no more."""
+        self._again = True
+        try:
+            work.send(None)
+        except StopIteration as done:
+            return cast("Result", done.value)
+        finally:
+            self._again = False
+        raise RuntimeError(f"stage {self.stage}: what was done before asks for something new")
 
     @property
     def stopping(self) -> str:

@@ -16,12 +16,12 @@ from pathlib import Path
 from mathsynth.backends.base import Reply, Request
 from mathsynth.budget import Budget, Purse, opened
 from mathsynth.changes import changes, shown, write_steps
-from mathsynth.context import Context, RunInfo, Stop
+from mathsynth.context import Context
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors import Executor, local
 from mathsynth.executors.local import Local, Split
 from mathsynth.executors.ray import Cluster
-from mathsynth.live import CONTROL, STATUS, Live
+from mathsynth.live import CONTROL, STATUS, Live, RunInfo, Stop
 from mathsynth.lock import LOCK, RECIPE, hold, refuse_strange
 from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, write_part
 from mathsynth.progress import Display, Meter, Silent

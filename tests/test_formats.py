@@ -236,3 +236,11 @@ def test_measure_chooses_by_difficulty(tmp_path):
     manifest = read_manifest(next(tmp_path.glob("run/*-measure-*")))
     assert manifest is not None
     assert Counter(manifest.counts.dropped) == {"too_hard": 1}
+
+
+def test_reading_a_kept_trace_back_counts_nothing_and_asks_nothing(tmp_path):
+    made = run(tmp_path, tool(CODE, END), TOOL)
+    manifest = read_manifest(next(made.glob("*-sample-*")))
+    assert manifest is not None
+    [use] = manifest.models.values()
+    assert (use.requests, use.reused) == (2, 0)

@@ -22,10 +22,9 @@ from mathsynth.backends.base import ModelConfig, Reply, Request, Sampling
 from mathsynth.calls import Caller
 from mathsynth.commands.display import line
 from mathsynth.commands.status import look
-from mathsynth.context import Stop
 from mathsynth.errors import BackendError
 from mathsynth.journal import Journal
-from mathsynth.live import CONTROL, STATUS, Control, Live, Status, read, write
+from mathsynth.live import CONTROL, STATUS, Control, Live, Status, Stop, read, write
 from mathsynth.lock import hold
 from mathsynth.progress import Meter, Silent
 from runs import Done, finish, generate_here, rows, start, step, write_recipe

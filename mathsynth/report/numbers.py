@@ -124,6 +124,10 @@ class RunNumbers:
     personas: Names
     errors: Names
     """What failed rows met."""
+    tutor_turns: int
+    """Turns of the tutor in the dialogues among the rows, but for the last of each."""
+    python_turns: int
+    """Those for which a program was run."""
     right: tuple[Right, ...]
     beginnings: tuple[int, int]
     """Beginnings of wrong programs that were proved, and those that only by coincidence reached a right one's state."""
@@ -211,6 +215,8 @@ def gather(run: Path) -> RunNumbers:
         undecided=tally.undecided,
         personas=tally.personas,
         errors=tally.errors,
+        tutor_turns=tally.tutor_turns,
+        python_turns=tally.python_turns,
         right=tally.right(),
         beginnings=(proved, by_chance),
         examples=tally.examples(),
