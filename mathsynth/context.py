@@ -27,7 +27,7 @@ from mathsynth.parts import PlaceWriter
 from mathsynth.programs import Programs
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.prompts import Prompt, asks_for
-from mathsynth.records import Dropped, Failed, Outcoming, Record, content_id
+from mathsynth.records import Dropped, Failed, Outcoming, Record, Solution, content_id
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.servers import Fleet
 from mathsynth.shards import atomic
@@ -166,37 +166,39 @@ class Context:
     # --- concurrency -------------------------------------------------------------------------------------------
 
     def each(
-        self, records: Iterable[Record], work: Callable[[Any], Awaitable[Iterable[Outcoming]]]
+        self, records: Iterable[Record | list[Solution]], work: Callable[[Any], Awaitable[Iterable[Outcoming]]]
     ) -> Iterator[Outcoming]:
         """Ordered concurrent map: the rows that `work` makes of each record, in the order of the records.
 
-        A model call that failed for good makes its record `Failed`; the run goes on.
+        A list is worked on as one. A model call that failed for good makes its record `Failed`; the run goes on.
         """
         source, taken, given = iter(records), 0, 0
-        waiting: dict[int, list[Outcoming]] = {}
+        waiting: dict[int, tuple[int, list[Outcoming]]] = {}
 
-        def next_job() -> tuple[int, Record] | None:
+        def next_job() -> tuple[int, Record | list[Solution]] | None:
             nonlocal taken
             if taken - given >= WINDOW * self._slots() + GRADING_JOBS or (record := next(source, None)) is None:
                 return None
             taken += 1
             return taken - 1, record
 
-        async def one(job: tuple[int, Record]) -> tuple[int, list[Outcoming]]:
+        async def one(job: tuple[int, Record | list[Solution]]) -> tuple[int, int, list[Outcoming]]:
             number, record = job
+            records = record if isinstance(record, list) else [record]
             try:
-                return number, list(await work(record))
+                return number, len(records), list(await work(record))
             except BackendError as error:
                 if error.fatal:
                     raise
-                return number, [self.failed(record, "model", str(error))]
+                return number, len(records), [self.failed(one, "model", str(error)) for one in records]
 
-        for number, rows in self.pump(next_job, one):
-            waiting[number] = rows
+        for number, read, rows in self.pump(next_job, one):
+            waiting[number] = read, rows
             while given in waiting:
-                yield from waiting.pop(given)
+                read, rows = waiting.pop(given)
+                yield from rows
                 given += 1
-                self.meter.done += 1
+                self.meter.done += read
 
     def pump(self, next_job: Callable[[], Job | None], work: Callable[[Job], Awaitable[Result]]) -> Iterator[Result]:
         """What `work` returns for every job, in order of completion, with all request slots kept busy.

@@ -30,6 +30,8 @@ PROBLEMS = "problems.jsonl"
 REPLIES = "replies"
 SERVERS = "servers"
 REJECTED = "rejected.jsonl"
+PREFIXES = "prefixes.jsonl"
+COINCIDENCE = "coincidence.json"
 
 Row = TypeVar("Row", bound=BaseModel)
 

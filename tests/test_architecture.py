@@ -42,7 +42,8 @@ LAYERS = [
     {"report"},
     {"journal", "lock"},
     {"parts"},
-    {"resources", "shards", "similarity", "code_blocks", "straight_line"},
+    {"straight_line"},
+    {"resources", "shards", "similarity", "code_blocks"},
     {"records"},
     {"errors"},
 ]

@@ -39,8 +39,11 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
     if reply.finish_reason in CUT:
         return replace(attempt, fault=fault("undecided", "truncated", f"cut ({reply.finish_reason})"))
     code = program_of(reply.read("cut")[0])
-    if code is None:
-        return replace(attempt, fault=NO_PROGRAM)
+    return replace(attempt, fault=NO_PROGRAM) if code is None else await tried(code, attempt, ctx)
+
+
+async def tried(code: str, attempt: Attempt, ctx: Context) -> Attempt:
+    """The attempt, with what this program of it prints."""
     if not calculates(code):
         return replace(attempt, fault=fault("wrong", "no_calculation", "the program only prints what it was told"))
     result = await ctx.programs.run((code,))

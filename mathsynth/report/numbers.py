@@ -17,6 +17,7 @@ from mathsynth.report.collect import Example, Group, PassBin, Right, Sampling, T
 from mathsynth.report.lines import Aside, Asked, Row, read
 from mathsynth.report.tallies import Lengths, Names
 from mathsynth.shards import (
+    COINCIDENCE,
     DROPPED,
     FAILED,
     PROBLEMS,
@@ -128,6 +129,8 @@ class RunNumbers:
     python_turns: int
     """Those for which a program was run."""
     right: tuple[Right, ...]
+    beginnings: tuple[int, int]
+    """Beginnings of wrong programs that were proved, and those that only by coincidence reached a right one's state."""
     examples: tuple[Example, ...]
     dropped: tuple[Example, ...]
     train: Path | None
@@ -169,6 +172,7 @@ def gather(run: Path) -> RunNumbers:
     tally = Tally()
     before: Manifest | None = None
     final: tuple[str, Path, Manifest] | None = None
+    proved = by_chance = 0
     for (step, stage, directory), manifest in zip(names, manifests, strict=True):
         if manifest is None:
             stages.append(Stage(step, stage, directory))
@@ -182,6 +186,9 @@ def gather(run: Path) -> RunNumbers:
             tally.ask(asked, _model(manifest, asked.model))
         for row in read(directory / REJECTED, Row):
             tally.reject(row)
+        if (path := directory / COINCIDENCE).exists():
+            told = orjson.loads(path.read_bytes())
+            proved, by_chance = proved + told["samples"]["proved"], by_chance + told["coincidences"]
         if stage == "verify":
             for row in _rows(directory, manifest):
                 tally.check(row)
@@ -211,6 +218,7 @@ def gather(run: Path) -> RunNumbers:
         tutor_turns=tally.tutor_turns,
         python_turns=tally.python_turns,
         right=tally.right(),
+        beginnings=(proved, by_chance),
         examples=tally.examples(),
         dropped=tally.dropped(),
         train=_train(stages),

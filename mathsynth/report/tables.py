@@ -79,6 +79,10 @@ def summary(numbers: RunNumbers) -> Group:
             lines.append(("tokens per second", f"none generated, {replies} reused"))
         elif speed != "–":
             lines.append(("tokens per second", speed))
+    if tested := sum(numbers.beginnings):
+        proved, by_chance = numbers.beginnings
+        said = f"{count(by_chance)} of {count(tested)} by coincidence ({percent(by_chance / tested)})"
+        lines.append(("equal states", f"{said}, {count(proved)} proved"))
     if numbers.rows_from:
         lines.append(("rows", f"{count(numbers.rows)} from {some(numbers.problems, 'problem')}"))
     if turns := numbers.tutor_turns:
