@@ -1,18 +1,20 @@
 """One Python program whose last printed line is the answer (program of thoughts), run in the sandbox.
 
 Only a program that ran to its end counts. One that ran out of time or memory could not be checked; one that failed, or
-printed nothing, gives no answer and is wrong.
+printed nothing, gives no answer and is wrong. What stands behind the last program was written before its output was
+known, and is cut off; a text before it that answers otherwise makes the whole wrong.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from mathsynth.code_blocks import calculates, printed, program_of, without_code
+from mathsynth.code_blocks import calculates, fenced, printed, program_of, up_to_code, without_code
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, fault, why_not
 from mathsynth.records import Problem, Solution, Verdict
-from mathsynth.verifier import CUT
+from mathsynth.verifier import CUT, extract
+from mathsynth.verifier.thinking import split
 
 PROMPTS = ("solve-program",)
 RUNS = True
@@ -39,6 +41,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
     result = await ctx.programs.run((code,))
     return replace(
         attempt,
+        response=up_to_code(response),
         final=printed(result.answer),
         output=result.stdout,
         fault=why_not(result),
@@ -51,17 +54,19 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
     if attempt.fault is not None:
         return attempt.fault
     if reference is None:
-        return Verdict(
+        verdict = Verdict(
             outcome="undecided", reason="no reference", rule="no_reference", extracted=attempt.final, how="given"
         )
-    return await ctx.grader.check(reference, answer=attempt.final)
+    else:
+        verdict = await ctx.grader.check(reference, answer=attempt.final)
+    return await _undisputed(verdict, attempt.response, attempt.final, ctx)
 
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored answer; replayed, a program must print that answer again."""
     reference, answer = row.answer or "", row.extracted or ""
     if replay:
-        code = program_of(row.response)
+        code = program_of(split(row.response).rest)
         if code is None:
             return NO_PROGRAM
         result = await ctx.programs.run((code,))
@@ -69,7 +74,20 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
             return found
         if printed(result.answer) != answer:
             return fault("undecided", "replay", f"prints {printed(result.answer)!r} now, {answer!r} is stored")
-    return await ctx.grader.check(reference, answer=answer)
+    return await _undisputed(await ctx.grader.check(reference, answer=answer), row.response, answer, ctx)
+
+
+async def _undisputed(verdict: Verdict, response: str, answer: str, ctx: Context) -> Verdict:
+    """The verdict, unless what stands around the program makes up an output or answers otherwise."""
+    text = without_code(split(response).rest)
+    if fenced(text):
+        return fault("wrong", "other_fence", "something else is fenced beside the program")
+    said = extract(text)
+    if said is None or said.how not in ("boxed", "answer phrase"):
+        return verdict
+    if (await ctx.grader.checker.check(answer, answer=said.answer)).outcome == "correct":
+        return verdict
+    return fault("wrong", "answer_beside_code", f"the text says {said.answer}, the program prints {answer}")
 
 
 def prose(row: Solution) -> str:

@@ -2,8 +2,8 @@
 
 The trace of ToRA (2309.17452), MARIO (2401.08190) and Qwen2.5-Math TIR, methods.md 7: state carries over between the
 blocks, errors are fed back, and what a model made up behind its code is cut off. A trace counts for nothing if it wants
-more blocks than allowed, answers in the same step as a block, repeats a failed block unchanged, or ends with an answer
-that is not what its last successful output says.
+more blocks than allowed, answers in the same step as a block, repeats a failed block unchanged, answers after an error, or ends
+with an answer that is not what its last output says.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mathsynth.backends.base import Message, Reply, Request
-from mathsynth.code_blocks import answers_in, first_block, shortened, without_code
+from mathsynth.code_blocks import Block, answers_in, bare, fenced, first_block, shown, without_code
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, ToolRules, fault
 from mathsynth.records import Problem, Solution, Turn, Verdict
 from mathsynth.sandbox.results import Result
-from mathsynth.verifier import CUT
+from mathsynth.verifier import CUT, extract
 
 PROMPTS = ("solve-tool",)
 RUNS = True
@@ -44,12 +44,12 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
         block = first_block(text)
         if block is None:
             turns.append(Turn(role="assistant", content=text.strip()))
-            wrong = _end(reply, session)
+            wrong = _end(reply, text, session)
         else:
             # What stands behind the block was written before its output was known.
             said = text[: block.end].strip()
             turns.append(Turn(role="assistant", content=said))
-            wrong = await session.run(reply, block.before, block.code, block.closed)
+            wrong = await session.run(reply, said, block)
             if wrong is None:
                 turns.append(Turn(role="tool", content=session.output))
                 messages += [
@@ -63,7 +63,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
             tuple(replies),
             tuple(turns),
             final=text,
-            output=session.printed,
+            output=session.output,
             fault=wrong,
             checks={"sandbox": session.tier, "tool": ask.tool.model_dump()},
         )
@@ -91,7 +91,6 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
             block = first_block(text)
             if block is None or await session.execute(block.code) != stored:
                 return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
-        output = session.printed
     final = said[-1] if said else ""
     verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
     return await _supported(verdict, output, ctx)
@@ -101,22 +100,25 @@ class Session:
     """The blocks of one trace, each run with the state that those before it left."""
 
     def __init__(self, rules: ToolRules, ctx: Context) -> None:
-        self.output, self.printed, self.tier, self.blocks = "", "", "", 0
+        self.output, self.tier, self.blocks = "", "", 0
         self._rules, self._ctx = rules, ctx
         self._good: list[str] = []
-        self._failed = ""
+        self.failed = ""
+        """The last block, if it failed."""
 
-    async def run(self, reply: Reply, before: str, code: str, closed: bool) -> Verdict | None:
+    async def run(self, reply: Reply, said: str, block: Block) -> Verdict | None:
         """Run a block of a reply; why the trace counts for nothing, if it does."""
-        if not closed or reply.finish_reason in CUT:
+        if not block.closed or reply.finish_reason in CUT:
             return fault("undecided", "truncated", "cut inside a block of code")
-        if "\\boxed" in before:
+        if "\\boxed" in said or _answers(block.before):
             return fault("wrong", "answer_beside_code", "a final answer stands in the same step as a block of code")
+        if fenced(block.before):
+            return fault("wrong", "other_fence", "something else is fenced before the block of code")
         if self.blocks == self._rules.max_blocks:
             return fault("wrong", "too_many_blocks", f"more than {self._rules.max_blocks} blocks of code")
-        if code == self._failed:
+        if self.failed and bare(block.code) == bare(self.failed):
             return fault("wrong", "same_code_again", "a block that failed was repeated without a change")
-        if await self.execute(code) is None:
+        if await self.execute(block.code) is None:
             return fault("undecided", "program_infra_error", "the sandbox failed, not the program")
         return None
 
@@ -130,13 +132,14 @@ class Session:
         last, self.tier = result.blocks[-1], result.tier
         if result.status == "infra_error":
             return None
-        if result.status == "ok":
+        if len(result.blocks) <= len(self._good):  # exit() ends a program well, and what follows is not run
+            self.failed, last = code, "SystemExit: an earlier block ended Python"
+        elif result.status == "ok":
             self._good.append(code)
-            self._failed, self.printed = "", last
-            self.output = shortened(last.strip(), self._rules.output_chars) or "(no output)"
+            self.failed, last = "", last.strip() or "(no output)"
         else:
-            self._failed = code
-            self.output = shortened(_complaint(result, last), self._rules.output_chars)
+            self.failed, last = code, _complaint(result, last)
+        self.output = shown(last, self._rules.output_chars)
         return self.output
 
 
@@ -146,11 +149,21 @@ def _complaint(result: Result, stdout: str) -> str:
     return f"{stdout.strip()}\n{said}".strip()
 
 
-def _end(reply: Reply, session: Session) -> Verdict | None:
+def _answers(text: str) -> bool:
+    """Whether a text already gives a final answer in so many words."""
+    found = extract(text)
+    return found is not None and found.how in ("boxed", "answer phrase")
+
+
+def _end(reply: Reply, text: str, session: Session) -> Verdict | None:
     if reply.finish_reason in CUT:
         return fault("undecided", "truncated", f"cut ({reply.finish_reason})")
     if not session.blocks:
         return fault("wrong", "no_program", "no block of code was written")
+    if fenced(text):
+        return fault("wrong", "answer_beside_code", "something is fenced in the step of the final answer")
+    if session.failed:
+        return fault("wrong", "answer_after_error", "the last block failed and no other followed")
     return None
 
 

@@ -22,6 +22,7 @@ import xxhash
 from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
+from mathsynth.code_blocks import bare, blocks_of
 from mathsynth.context import Context
 from mathsynth.errors import RunError
 from mathsynth.records import Outcoming, Problem, Solution
@@ -40,6 +41,7 @@ LINEAR = 128
 """Questions of a block up to which each is compared with each kept one; beyond, an index proposes."""
 OTHERS, LETTERS = 16, 2000
 """Solutions of a problem, and letters of each, that edit distances are summed over: bounds the time a problem takes."""
+SAME_EQUATIONS = ("same_equations", "the same equations")
 TRUST = {"given": 0, "program": 0, "vote": 1, "judge": 1}
 
 Same = Callable[[str, str], bool | None]
@@ -169,10 +171,16 @@ def _fill(table: Table, records: Iterable[Problem | Solution], config: Config) -
         marks = (str(owner), record.format, record.verdict.outcome, "" if right else record.extracted or "")
         looked_at = config.solutions != "off"
         table.texts.append(_hash(*marks, str(text_key(record.response))) if looked_at else 0)
-        in_words = config.solutions == "equations" and record.format in ("cot", "dialogue")
-        equations = equation_list(record.response) if in_words else ()
+        equations = _calculations(record) if config.solutions == "equations" else ()
         table.equations.append(_hash(*marks, *equations) if equations else 0)
     return kind or Problem
+
+
+def _calculations(record: Solution) -> Sequence[str]:
+    """What a solution calculates: its programs where it has them, else the equations of its words."""
+    if record.format in ("program", "tool"):
+        return [bare(block.code) for block in blocks_of(record.response)]
+    return equation_list(record.response)
 
 
 def _add_question(table: Table, id_: str, record: Problem | Solution, config: Config) -> None:
@@ -392,7 +400,9 @@ def _same_steps(table: Table, group: Iterable[int]) -> dict[int, Repeat]:
         for number in shared:
             if number != best:
                 likeness = Levenshtein.normalized_similarity(letters[number], letters[best])
-                found[number] = Repeat("same_equations", "the same equations", best, likeness)
+                coded = read[number]["format"] in ("program", "tool")
+                reason, rule = ("same_program", "the same program") if coded else SAME_EQUATIONS
+                found[number] = Repeat(reason, rule, best, likeness)
     for number in order:
         first = firsts[table.texts[number]]
         if number != first:
