@@ -93,6 +93,11 @@ def without_code(text: str) -> str:
     return "\n\n".join(part for part in [*kept, text.strip()] if part)
 
 
+def programs_of(text: str) -> list[str]:
+    """Its programs, each bare."""
+    return [bare(block.code) for block in blocks_of(text)]
+
+
 def calculates(code: str) -> bool:
     """Whether a program does anything but print what is written in it. One that can't be parsed may."""
     try:

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from mathsynth.code_blocks import calculates, fenced, printed, program_of, up_to_code, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, fault, why_not
+from mathsynth.formats import Ask, Attempt, fault, final_answer, why_not
 from mathsynth.records import Problem, Solution, Verdict
-from mathsynth.verifier import CUT, extract
+from mathsynth.verifier import CUT
 from mathsynth.verifier.thinking import split
 
 PROMPTS = ("solve-program",)
@@ -82,12 +82,10 @@ async def _undisputed(verdict: Verdict, response: str, answer: str, ctx: Context
     text = without_code(split(response).rest)
     if fenced(text):
         return fault("wrong", "other_fence", "something else is fenced beside the program")
-    said = extract(text)
-    if said is None or said.how not in ("boxed", "answer phrase"):
+    said = final_answer(text)
+    if said is None or (agrees := (await ctx.grader.checker.check(answer, answer=said)).outcome) == "correct":
         return verdict
-    if (await ctx.grader.checker.check(answer, answer=said.answer)).outcome == "correct":
-        return verdict
-    return fault("wrong", "answer_beside_code", f"the text says {said.answer}, the program prints {answer}")
+    return fault(agrees, "answer_beside_code", f"the text says {said}, the program prints {answer}")
 
 
 def prose(row: Solution) -> str:

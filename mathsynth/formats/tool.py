@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from mathsynth.backends.base import Message, Reply, Request
 from mathsynth.code_blocks import Block, answers_in, bare, fenced, first_block, shown, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, ToolRules, fault
+from mathsynth.formats import Ask, Attempt, ToolRules, fault, final_answer
 from mathsynth.records import Problem, Solution, Turn, Verdict
 from mathsynth.sandbox.results import Result
-from mathsynth.verifier import CUT, extract
+from mathsynth.verifier import CUT
 
 PROMPTS = ("solve-tool",)
 RUNS = True
@@ -110,7 +110,7 @@ class Session:
         """Run a block of a reply; why the trace counts for nothing, if it does."""
         if not block.closed or reply.finish_reason in CUT:
             return fault("undecided", "truncated", "cut inside a block of code")
-        if "\\boxed" in said or _answers(block.before):
+        if "\\boxed" in said or final_answer(block.before) is not None:
             return fault("wrong", "answer_beside_code", "a final answer stands in the same step as a block of code")
         if fenced(block.before):
             return fault("wrong", "other_fence", "something else is fenced before the block of code")
@@ -147,12 +147,6 @@ def _complaint(result: Result, stdout: str) -> str:
     """What was printed before the end, and the last line of the traceback (ToRA)."""
     said = (result.stderr.strip().splitlines() or [f"the program ended with: {result.status}"])[-1]
     return f"{stdout.strip()}\n{said}".strip()
-
-
-def _answers(text: str) -> bool:
-    """Whether a text already gives a final answer in so many words."""
-    found = extract(text)
-    return found is not None and found.how in ("boxed", "answer phrase")
 
 
 def _end(reply: Reply, text: str, session: Session) -> Verdict | None:

@@ -22,7 +22,7 @@ import xxhash
 from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
-from mathsynth.code_blocks import bare, blocks_of
+from mathsynth.code_blocks import programs_of
 from mathsynth.context import Context
 from mathsynth.errors import RunError
 from mathsynth.records import Outcoming, Problem, Solution
@@ -32,7 +32,7 @@ from mathsynth.spool import Spool
 from mathsynth.stages import StageConfig
 from mathsynth.verifier.steps import equation_list
 
-VERSION = 1
+VERSION = 2
 SCOPE = "all"
 TAKES = (Problem, Solution)
 GIVES = None
@@ -41,7 +41,6 @@ LINEAR = 128
 """Questions of a block up to which each is compared with each kept one; beyond, an index proposes."""
 OTHERS, LETTERS = 16, 2000
 """Solutions of a problem, and letters of each, that edit distances are summed over: bounds the time a problem takes."""
-SAME_EQUATIONS = ("same_equations", "the same equations")
 TRUST = {"given": 0, "program": 0, "vote": 1, "judge": 1}
 
 Same = Callable[[str, str], bool | None]
@@ -53,7 +52,7 @@ class Config(StageConfig):
     problems: Literal["near", "exact", "off"] = "near"
     """Questions: equal texts and near duplicates, equal texts alone, or don't look."""
     solutions: Literal["equations", "exact", "off"] = "equations"
-    """Solutions of one problem: equal texts and equal lists of equations, equal texts alone, or don't look."""
+    """Solutions of one problem: equal texts and equal equations (or programs), equal texts alone, or don't look."""
     rewrites: Literal["exact", "near"] = "exact"
     """A seed and what was made of it are meant to be alike: compare these by text alone, or as all are."""
     conflicts: Literal["drop", "keep"] = "drop"
@@ -169,18 +168,11 @@ def _fill(table: Table, records: Iterable[Problem | Solution], config: Config) -
         # A wrong solution is no stand-in for a correct one, nor a program for an argument in words.
         right = record.verdict.outcome == "correct"
         marks = (str(owner), record.format, record.verdict.outcome, "" if right else record.extracted or "")
-        looked_at = config.solutions != "off"
-        table.texts.append(_hash(*marks, str(text_key(record.response))) if looked_at else 0)
-        equations = _calculations(record) if config.solutions == "equations" else ()
+        table.texts.append(_hash(*marks, str(text_key(record.response))) if config.solutions != "off" else 0)
+        calculated = programs_of if record.format in ("program", "tool") else equation_list
+        equations = calculated(record.response) if config.solutions == "equations" else ()
         table.equations.append(_hash(*marks, *equations) if equations else 0)
     return kind or Problem
-
-
-def _calculations(record: Solution) -> Sequence[str]:
-    """What a solution calculates: its programs where it has them, else the equations of its words."""
-    if record.format in ("program", "tool"):
-        return [bare(block.code) for block in blocks_of(record.response)]
-    return equation_list(record.response)
 
 
 def _add_question(table: Table, id_: str, record: Problem | Solution, config: Config) -> None:
@@ -400,9 +392,7 @@ def _same_steps(table: Table, group: Iterable[int]) -> dict[int, Repeat]:
         for number in shared:
             if number != best:
                 likeness = Levenshtein.normalized_similarity(letters[number], letters[best])
-                coded = read[number]["format"] in ("program", "tool")
-                reason, rule = ("same_program", "the same program") if coded else SAME_EQUATIONS
-                found[number] = Repeat(reason, rule, best, likeness)
+                found[number] = Repeat("same_equations", "the same equations or programs", best, likeness)
     for number in order:
         first = firsts[table.texts[number]]
         if number != first:
