@@ -392,7 +392,7 @@ def _same_steps(table: Table, group: Iterable[int]) -> dict[int, Repeat]:
         for number in shared:
             if number != best:
                 likeness = Levenshtein.normalized_similarity(letters[number], letters[best])
-                found[number] = Repeat("same_equations", "the same equations or programs", best, likeness)
+                found[number] = Repeat("same_equations", "the same calculations", best, likeness)
     for number in order:
         first = firsts[table.texts[number]]
         if number != first:
