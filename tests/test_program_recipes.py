@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from fault_server import fault_server
 from mathsynth.code_blocks import blocks_of, fenced
 from mathsynth.pipeline import Options, generate
 from mathsynth.recipe import read_recipe
@@ -22,7 +24,8 @@ from mathsynth.sandbox.results import Config
 from mathsynth.shards import read_manifest
 from mathsynth.verifier import check
 from program_teacher import KNOWN, TRACES, answer_to, played
-from runs import rows, step
+from runs import IN_FLIGHT, finish, generate_here, result, rows, start, step, write_recipe
+from runs import generate as run_process
 
 RECIPES = {"program-of-thought": 40, "mario-tool": 60, "qwen-math-tir": 24, "tool-adaptation": 40}
 """And how many seeds are run: of two of them new problems are made too."""
@@ -42,16 +45,21 @@ def scripted(name: str, place: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """Each recipe once, all in one sandbox."""
-    place, made = tmp_path_factory.mktemp("recipes"), {}
+@pytest.fixture(scope="module", autouse=True)
+def one_sandbox() -> Iterator[None]:
+    """All runs in this process share one: it takes long to start."""
     with Sandbox(Config(workers=1, cpu_s=2)) as box, pytest.MonkeyPatch.context() as patch:
         patch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(box))
-        for name, problems in RECIPES.items():
-            generate(read_recipe(scripted(name, place), [f"input.limit={problems}"]), place / name, Options())
-            made[name] = place / name
-    yield made
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(one_sandbox: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each recipe once."""
+    place = tmp_path_factory.mktemp("recipes")
+    for name, problems in RECIPES.items():
+        generate(read_recipe(scripted(name, place), [f"input.limit={problems}"]), place / name, Options())
+    return {name: place / name for name in RECIPES}
 
 
 def shard_rows(run: Path, name: str) -> list[dict[str, Any]]:
@@ -167,3 +175,71 @@ def test_text_where_it_will_do_and_the_tool_elsewhere(runs: dict[str, Path]) -> 
     assert {row["format"] for row in made} == {"cot", "tool"}
     assert all((measured[row["question"]] >= 0.5) == (row["format"] == "cot") for row in made)
     assert set(measured) <= set(KNOWN)
+
+
+TRACED = "  sample: {format: tool, policy: uniform, k: 2, max_trials: 4}\n  verify: {replay: true}\n  export: {}\n"
+TURNS = 4
+
+
+def four_turns(body: dict[str, Any]) -> str:
+    """A block, one that fails, its correction, and the answer that was printed."""
+    said = [message["content"] for message in body["messages"]]
+    a, b = re.findall(r"\d+", said[5])[-2:]
+    turns = (
+        _block(f"x = {a}  # {body['seed']}"),
+        _block(f"print(y + {b})"),
+        _block(f"print(x + {b})"),
+        f"The sum is \\boxed{{{said[-1].split()[1]}}}.",
+    )
+    return turns[(len(said) - 6) // 2]
+
+
+def _block(code: str) -> str:
+    return f"I go on.\n\n```python\n{code}\n```"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_trace_goes_on_at_its_next_turn_after_kill_9(tmp_path: Path) -> None:
+    recipe, whole, killed = write_recipe(tmp_path, 30, TRACED), tmp_path / "one" / "run", tmp_path / "two" / "run"
+    with fault_server(latency=0.05, jitter=0.05, reply=four_turns) as server:
+        assert run_process(recipe, whole, server.url).code == 0
+        total = server.asked.total()
+        server.asked.clear()
+        server.finished.clear()
+        kills = 0
+        for share in (0.1, 0.3, 0.5, 0.7):
+            process = start(recipe, killed, server.url)
+            until = time.monotonic() + 60
+            while server.finished.total() < share * total and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.001)
+            if process.poll() is None:
+                process.kill()
+                kills += 1
+            finish(process)
+        done = run_process(recipe, killed, server.url)
+        asked_again = sum(count - 1 for count in server.finished.values())
+    assert (done.code, kills) == (0, 4), done.err
+    one, other = result(whole), result(killed)
+    assert sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)) == []
+    assert asked_again <= kills * IN_FLIGHT
+    traces = shard_rows(killed, "export")
+    assert len(traces) == 60
+    assert {len(row["turns"]) for row in traces} == {2 * TURNS - 1}
+
+
+def test_a_budget_counts_every_turn_and_ends_between_two(tmp_path: Path) -> None:
+    recipe, run = write_recipe(tmp_path, 20, TRACED), tmp_path / "run"
+    with fault_server(reply=four_turns) as server:
+        done = generate_here(recipe, run, server.url, ["budget.tokens=4000"])
+        assert done.code == 3
+        assert "budget.tokens=4,000 is spent" in done.err
+        spent, most = server.tokens, max(map(_tokens, server.bodies.values()))
+        assert spent < 4000 + IN_FLIGHT * most
+        assert generate_here(recipe, run, server.url, ["budget.tokens=1000000"]).code == 0
+        assert max(server.finished.values()) == 1
+    assert len(shard_rows(run, "export")) == 40
+
+
+def _tokens(body: dict[str, Any]) -> int:
+    return sum(len(message["content"].split()) for message in body["messages"]) + 20
