@@ -1,10 +1,10 @@
 """Programs a second of the sandbox, and what each of its layers costs.
 
-    python benchmarks/sandbox.py [SECONDS]        a line a setting, about SECONDS (3) each; one zygote, one core at a time
+    python benchmarks/sandbox.py [SECONDS]        a line a setting, SECONDS (3) for each of its numbers; one zygote
 
 `plain` programs are a few lines of arithmetic, those of the sympy mix solve, integrate and simplify; no two of them are
-equal. A fresh interpreter runs the same texts as `python -c`, with no layer at all: what each pays for is its start, and
-the import of sympy.
+equal. A fresh interpreter runs the same texts as `python -c`, without any layer: what it pays for is its start, and the
+import of sympy.
 """
 
 from __future__ import annotations

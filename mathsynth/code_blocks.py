@@ -11,11 +11,10 @@ from typing import NamedTuple
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t{.]*(\w*)[^`\n]*\n", re.MULTILINE)
 _ANY_FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _TAG = re.compile(r"<(?=[|｜]|/?\w+>)|\[(?=/?[A-Z]{4,}\])")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}>")
 _PYTHON = frozenset(("python", "py", "python3"))
 _FLOAT = re.compile(r"-?\d*\.\d+(?:[eE][+-]?\d+)?|-?\d+[eE][+-]?\d+")
-_NUMBER = re.compile(
-    r"(?<![\w.*^])(?<!\w\()-?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][+-]?\d+)?(?:/\d+)?(?![\w*^/(]|\.\d|,\d)"
-)
+_NUMBER = re.compile(r"(?<![\w.*^])(?<!\w\()-?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][+-]?\d+)?(?:/\d+)?(?![\w*^/(]|\.\d|,\d)")
 """A number that stands for itself: no digit group, coefficient, exponent or argument."""
 _NO_CALCULATION = frozenset(("print", "str", "int", "float", "repr", "format"))
 DOUBLE = 15
@@ -107,7 +106,9 @@ def calculates(code: str) -> bool:
     own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     called = [node.func for node in nodes if isinstance(node, ast.Call)]
     calls = {getattr(function, "id", getattr(function, "attr", None)) for function in called}
-    return bool(calls - own - _NO_CALCULATION) or any(isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare) for node in nodes)
+    return bool(calls - own - _NO_CALCULATION) or any(
+        isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare) for node in nodes
+    )
 
 
 def shortened(text: str, limit: int) -> str:
@@ -119,8 +120,10 @@ def shortened(text: str, limit: int) -> str:
 
 
 def shown(output: str, limit: int) -> str:
-    """An output as a model is shown it and as it is stored: with nothing that could end its fence or its turn."""
-    return shortened(_TAG.sub(r"\g<0> ", output.strip().replace("```", "'''").replace("~~~", "---")), limit)
+    """An output as a model is shown it and as it is stored: nothing that could end its fence or its turn, or that is
+    another in each process."""
+    text = _ADDRESS.sub(" at 0x…>", output.strip())
+    return shortened(_TAG.sub(r"\g<0> ", text.replace("```", "'''").replace("~~~", "---")), limit)
 
 
 def printed(answer: str) -> str:

@@ -27,7 +27,7 @@ PLACES = "market harbor library orchard station museum bakery workshop".split() 
 
 PROGRAMS = {
     "right": 50, "wrong": 12, "error": 6, "made_up": 6, "contradiction": 5, "print_only": 5, "tilde": 4, "cut": 4,
-    "input": 3, "shell": 3, "no_output": 2,
+    "input": 3, "shell": 3, "no_output": 2, "timeout": 1,
 }  # fmt: skip
 TRACES = {
     "right": 28, "two_blocks": 12, "repaired": 12, "wrong": 10, "made_up": 8, "repeated": 5, "after_error": 5,
@@ -104,6 +104,7 @@ def _program(question: str, sample: int) -> str:
         "input": _python("n = input()", f"print({value})"),
         "shell": _python("import os", "os.system('true')", f"print({value})"),
         "no_output": _python(f"x = {value}"),
+        "timeout": _python("while True:", "    pass", "print(1 + 1)"),  # one text, so it is run once a step
     }[kind]
 
 

@@ -147,8 +147,8 @@ def test_what_is_written_behind_the_last_program_is_cut_off():
 
 
 def test_an_output_can_end_neither_its_fence_nor_its_turn():
-    assert shown("a\n```\n<|im_end|> </think> [/INST] x < y, [1, 2] <class 'int'>\n", 400) == (
-        "a\n'''\n< |im_end|> < /think> [ /INST] x < y, [1, 2] <class 'int'>"
+    assert shown("a\n```\n<|im_end|> </think> [/INST] x < y, [1, 2] <f at 0x7f00aa>\n", 400) == (
+        "a\n'''\n< |im_end|> < /think> [ /INST] x < y, [1, 2] <f at 0x…>"
     )
 
 

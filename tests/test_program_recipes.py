@@ -48,7 +48,7 @@ def scripted(name: str, place: Path) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def one_sandbox() -> Iterator[None]:
     """All runs in this process share one: it takes long to start."""
-    with Sandbox(Config(workers=1, cpu_s=2)) as box, pytest.MonkeyPatch.context() as patch:
+    with Sandbox(Config(workers=1, cpu_s=1)) as box, pytest.MonkeyPatch.context() as patch:
         patch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(box))
         yield
 
@@ -141,7 +141,7 @@ def test_what_a_trace_must_not_do_counts_for_nothing(runs: dict[str, Path], name
 
 def test_programs_that_break_a_rule_count_for_nothing(runs: dict[str, Path]) -> None:
     rules = Counter(row["verdict"]["rule"] for row in rejected(runs["program-of-thought"]))
-    expected = "answer_beside_code no_calculation no_output program_denied program_error truncated"
+    expected = "answer_beside_code no_calculation no_output program_denied program_error program_timeout truncated"
     assert set(expected.split()) <= set(rules)
 
 
@@ -170,7 +170,9 @@ def test_hard_problems_get_more_samples_and_no_program_twice(runs: dict[str, Pat
 
 
 def test_text_where_it_will_do_and_the_tool_elsewhere(runs: dict[str, Path]) -> None:
-    measured = {row["question"]: row["difficulty"]["pass_rate"] for row in shard_rows(runs["tool-adaptation"], "measure")}
+    measured = {
+        row["question"]: row["difficulty"]["pass_rate"] for row in shard_rows(runs["tool-adaptation"], "measure")
+    }
     made = shard_rows(runs["tool-adaptation"], "sample")
     assert {row["format"] for row in made} == {"cot", "tool"}
     assert all((measured[row["question"]] >= 0.5) == (row["format"] == "cot") for row in made)

@@ -33,7 +33,8 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
     attempt = Attempt(request, response, (reply,), reasoning=reasoning)
     if reply.finish_reason in CUT:
         return replace(attempt, fault=fault("undecided", "truncated", f"cut ({reply.finish_reason})"))
-    code = program_of(reply.read("cut")[0])
+    text = reply.read("cut")[0]  # the end of the response: code in thinking is not run
+    code = program_of(text)
     if code is None:
         return replace(attempt, fault=NO_PROGRAM)
     if not calculates(code):
@@ -41,7 +42,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
     result = await ctx.programs.run((code,))
     return replace(
         attempt,
-        response=up_to_code(response),
+        response=response[: len(response) - len(text) + len(up_to_code(text))],
         final=printed(result.answer),
         output=result.stdout,
         fault=why_not(result),

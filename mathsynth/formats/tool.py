@@ -2,8 +2,8 @@
 
 The trace of ToRA (2309.17452), MARIO (2401.08190) and Qwen2.5-Math TIR, methods.md 7: state carries over between the
 blocks, errors are fed back, and what a model made up behind its code is cut off. A trace counts for nothing if it wants
-more blocks than allowed, answers in the same step as a block, repeats a failed block unchanged, answers after an error, or ends
-with an answer that is not what its last output says.
+more blocks than allowed, answers in the same step as a block, repeats a failed block unchanged, answers after an error,
+or ends with an answer that its last output does not say.
 """
 
 from __future__ import annotations
