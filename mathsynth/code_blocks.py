@@ -120,8 +120,10 @@ def shortened(text: str, limit: int) -> str:
 
 
 def shown(output: str, limit: int) -> str:
-    """An output as a model is shown it and as it is stored: nothing that could end its fence or its turn, or that is
-    another in each process."""
+    """An output as a model is shown it and as it is stored.
+
+    Nothing in it can end its fence or its turn, and no address, which is another one in each process.
+    """
     text = _ADDRESS.sub(" at 0x…>", output.strip())
     return shortened(_TAG.sub(r"\g<0> ", text.replace("```", "'''").replace("~~~", "---")), limit)
 

@@ -129,24 +129,26 @@ class Session:
         """
         self.blocks += 1
         result = await self._ctx.programs.run((*self._good, code), notebook=True)
-        last, self.tier = result.blocks[-1], result.tier
+        self.tier = result.tier
         if result.status == "infra_error":
             return None
-        if len(result.blocks) <= len(self._good):  # exit() ends a program well, and what follows is not run
-            self.failed, last = code, "SystemExit: an earlier block ended Python"
-        elif result.status == "ok":
-            self._good.append(code)
-            self.failed, last = "", last.strip() or "(no output)"
+        reached = len(result.blocks) > len(self._good)
+        printed = result.blocks[-1].strip() if reached else ""
+        if result.status != "ok":
+            self.failed, printed = code, _complaint(result, printed)
+        elif not reached:  # exit() ends a program well, but what follows is not run
+            self.failed, printed = code, "SystemExit: an earlier block ended Python"
         else:
-            self.failed, last = code, _complaint(result, last)
-        self.output = shown(last, self._rules.output_chars)
+            self._good.append(code)
+            self.failed = ""
+        self.output = shown(printed or "(no output)", self._rules.output_chars)
         return self.output
 
 
 def _complaint(result: Result, stdout: str) -> str:
     """What was printed before the end, and the last line of the traceback (ToRA)."""
     said = (result.stderr.strip().splitlines() or [f"the program ended with: {result.status}"])[-1]
-    return f"{stdout.strip()}\n{said}".strip()
+    return f"{stdout}\n{said}".strip()
 
 
 def _end(reply: Reply, text: str, session: Session) -> Verdict | None:

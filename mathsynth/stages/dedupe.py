@@ -32,7 +32,7 @@ from mathsynth.spool import Spool
 from mathsynth.stages import StageConfig
 from mathsynth.verifier.steps import equation_list
 
-VERSION = 2
+VERSION = 1
 SCOPE = "all"
 TAKES = (Problem, Solution)
 GIVES = None
