@@ -138,12 +138,13 @@ def printed(answer: str) -> str:
 
 
 def answers_in(output: str, limit: int = 20) -> list[str]:
-    """What an output may be read to state, the last first: its last lines, what stands behind = or :, their numbers."""
+    """What an output may be read to state, the last first: its last lines, their lists, what follows = or :, numbers."""
     found: dict[str, None] = {}
     for line in reversed([line.strip() for line in output.splitlines() if line.strip()][-LAST_LINES:]):
         numbers = [number.replace(",", "") for number in _NUMBER.findall(line)]
         if len(numbers) > FEW_NUMBERS:
             numbers = numbers[-1:] if line.endswith(numbers[-1]) else []
-        stated = [line, *(part.strip() for part in re.split(r"[=:]", line)[1:]), *reversed(numbers)]
+        parts = [*re.findall(r"[\[{]([^][{}]+)[]}]", line), *re.split(r"[=:]", line)[1:]]
+        stated = [line, *(part.strip() for part in parts), *reversed(numbers)]
         found |= dict.fromkeys(printed(text) for text in stated if text)
     return list(found)[:limit]
