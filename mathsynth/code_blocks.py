@@ -138,7 +138,7 @@ def printed(answer: str) -> str:
 
 
 def answers_in(output: str, limit: int = 20) -> list[str]:
-    """What an output may be read to state, the last first: its last lines, their lists, what follows = or :, numbers."""
+    """What an output may be read to state, the last first: its last lines, lists, what follows = or :, numbers."""
     found: dict[str, None] = {}
     for line in reversed([line.strip() for line in output.splitlines() if line.strip()][-LAST_LINES:]):
         numbers = [number.replace(",", "") for number in _NUMBER.findall(line)]
