@@ -12,6 +12,7 @@ from mathsynth.recipe import read_recipe
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
 from mathsynth.shards import open_lines, read_manifest
+from mathsynth.stages.sample import Config as SampleConfig
 
 PROGRAM = "```python\nx = 6\nprint(x * 7)\n```"
 
@@ -280,3 +281,10 @@ def test_measure_chooses_by_difficulty(tmp_path):
     manifest = read_manifest(next(tmp_path.glob("run/*-measure-*")))
     assert manifest is not None
     assert Counter(manifest.counts.dropped) == {"too_hard": 1}
+
+
+@pytest.mark.parametrize(
+    ("form", "calls"), [("cot", (4, 16)), ("program", (4, 16)), ("tool", (8, 80)), ("adapt", (4, 80))]
+)
+def test_a_plan_counts_the_turns_of_a_trace(form, calls):
+    assert SampleConfig(format=form).calls_per_row() == calls

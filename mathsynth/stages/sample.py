@@ -120,12 +120,12 @@ class Config(StageConfig):
         return (self.model,)
 
     def calls_per_row(self) -> tuple[int, int]:
-        """From the luckiest problem to the trial cap."""
-        most = max(self.max_trials, self.vote.samples)
-        if self.policy == "fixed":
-            return self.k, max(self.k, self.vote.samples)
+        """From the luckiest problem to the trial cap; a trace takes a call for each block and one for its end."""
         wanted = {"uniform": self.k, "prop2diff": self.pilot, "adaptive": rows_wanted(self.k, 0)}
-        return min(wanted[self.policy], self.max_trials), most
+        least = self.k if self.policy == "fixed" else min(wanted[self.policy], self.max_trials)
+        most = max(self.k if self.policy == "fixed" else self.max_trials, self.vote.samples)
+        turns = self.tool.max_blocks + 1 if "tool" in self.formats else 1
+        return least * (2 if self.format == "tool" else 1), most * turns
 
     def rows_per_row(self) -> tuple[int, int]:
         """At most k solutions."""
