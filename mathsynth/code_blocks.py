@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -78,9 +79,11 @@ def fenced(text: str) -> bool:
 def bare(code: str) -> str:
     """A program without comments and layout, as Python itself would write it; words alone if it can't be parsed."""
     try:
-        return ast.unparse(ast.parse(code))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return " ".join(code.split())
+        if (tree := _parsed(code)) is not None:
+            return ast.unparse(tree)
+    except RecursionError:  # deeper than it can be written
+        pass
+    return " ".join(code.split())
 
 
 def without_code(text: str) -> str:
@@ -99,16 +102,24 @@ def programs_of(text: str) -> list[str]:
 
 def calculates(code: str) -> bool:
     """Whether a program does anything but print what is written in it. One that can't be parsed may."""
-    try:
-        nodes = list(ast.walk(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    if (tree := _parsed(code)) is None:
         return True
+    nodes = list(ast.walk(tree))
     own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     called = [node.func for node in nodes if isinstance(node, ast.Call)]
     calls = {getattr(function, "id", getattr(function, "attr", None)) for function in called}
     return bool(calls - own - _NO_CALCULATION) or any(
         isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare) for node in nodes
     )
+
+
+def _parsed(code: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python says of a model's escapes is no matter of the user's
+        try:
+            return ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
 
 def shortened(text: str, limit: int) -> str:

@@ -92,6 +92,7 @@ def test_only_binary_noise_is_rounded(answer, read):
         ("print(sum(range(7)))", True),
         ("import sympy\nprint(sympy.isqrt(49))", True),
         ("def broken(", True),
+        ("print('\\d')", False),
     ],
 )
 def test_a_program_that_only_prints_calculates_nothing(code, does):
@@ -163,3 +164,4 @@ def test_an_output_can_end_neither_its_fence_nor_its_turn():
 def test_programs_are_equal_but_for_comments_and_layout():
     assert programs_of("```python\nx=1  # one\n\nprint( x )\n```") == programs_of(ONE)
     assert programs_of("```python\ndef  broken(\n```") == ["def broken("]
+    assert programs_of(f"```python\n{'-' * 900}1\n```") == ["-" * 900 + "1"]
