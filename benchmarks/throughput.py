@@ -1,10 +1,11 @@
-"""Requests per second, and CPU seconds per 1,000 completions, of the whole `sample` stage and of bare HTTP clients.
+"""Completions per second, and CPU seconds per 1,000 of them, of the whole `sample` stage and of bare HTTP clients.
 
-    python benchmarks/throughput.py [--requests 2000] [--in-flight 256] [--latency 0.2] [--repeat 3]
+    python benchmarks/throughput.py [--completions 2000] [--in-flight 256] [--latency 0.2] [--repeat 3]
 
 A mock server in another process answers every request after a fixed time. The stage is all that `generate` does from
-problems to sealed shards: prompts, hashes, journal, grading, allocation. The bare clients send the same bodies and read
-the answers' text. The best of the repeats counts; CPU is that of this process and of the verifier's workers.
+problems to sealed shards: prompts, hashes, journal, grading, allocation; once with a problem for each completion, once
+with eight of each problem in one request (`choices`). The bare clients send the same bodies and read the answers' text.
+The best of the repeats counts; CPU is that of this process and of the verifier's workers.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 import aiohttp
 import openai
+import orjson
 from aiohttp import web
 
 from mathsynth.backends.base import Request, Sampling, chat_body
@@ -30,31 +32,38 @@ from mathsynth.pipeline import Options, generate
 from mathsynth.recipe import read_recipe
 
 TEXT = "First we add what there is, then we look at it once more to be sure. " * 15 + "The answer is \\boxed{7}."
-ANSWER = {
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 40, "completion_tokens": 300, "total_tokens": 340},
-    "model": "mock",
-}
+EIGHT = 8
 RECIPE = """\
 input: problems.jsonl
 models:
-  teacher: {backend: openai, model: mock, base_url: URL, max_in_flight: IN_FLIGHT}
+  teacher: {{backend: openai, model: mock, base_url: "{url}", max_in_flight: {in_flight}, choices: {choices}}}
 steps:
-  sample: {policy: fixed, k: 1}
+  sample: {{policy: fixed, k: {choices}}}
 """
+
+
+def answer(n: int) -> dict[str, Any]:
+    return {
+        "choices": [
+            {"index": number, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
+            for number in range(n)
+        ],
+        "usage": {"prompt_tokens": 40, "completion_tokens": 300 * n, "total_tokens": 40 + 300 * n},
+        "model": "mock",
+    }
 
 
 def serve(latency: float) -> None:
     """Answer alike after `latency` seconds, until killed; the port is the first line of stdout."""
-    body = json.dumps(ANSWER).encode()
+    bodies = {n: json.dumps(answer(n)).encode() for n in range(1, EIGHT + 1)}
 
-    async def answer(request: web.BaseRequest) -> web.Response:
-        await request.read()
+    async def chat(request: web.BaseRequest) -> web.Response:
+        asked = orjson.loads(await request.read())
         await asyncio.sleep(latency)
-        return web.Response(body=body, content_type="application/json")
+        return web.Response(body=bodies[asked.get("n", 1)], content_type="application/json")
 
     async def run() -> None:
-        runner = web.ServerRunner(web.Server(answer))
+        runner = web.ServerRunner(web.Server(chat))
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
         await site.start()
@@ -98,12 +107,12 @@ async def bare_openai(url: str, count: int, in_flight: int, http: Any) -> None:
         await at_once(count, in_flight, ask)
 
 
-def sample_stage(url: str, count: int, in_flight: int) -> tuple[float, float]:
+def sample_stage(url: str, count: int, in_flight: int, choices: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        problems = [{"question": f"What is 3 + 4? ({number})", "answer": "7"} for number in range(count)]
+        problems = [{"question": f"What is 3 + 4? ({number})", "answer": "7"} for number in range(count // choices)]
         (folder / "problems.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in problems))
-        (folder / "recipe.yaml").write_text(RECIPE.replace("URL", url).replace("IN_FLIGHT", str(in_flight)))
+        (folder / "recipe.yaml").write_text(RECIPE.format(url=url, in_flight=in_flight, choices=choices))
         recipe = read_recipe(folder / "recipe.yaml")
         generate(recipe, folder / "run", Options(until="input"))
         taken = clock(lambda: generate(recipe, folder / "run", Options()))
@@ -125,14 +134,14 @@ def cpu_seconds() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, kind, default in (("requests", int, 2000), ("in-flight", int, 256), ("repeat", int, 3)):
+    for name, kind, default in (("completions", int, 2000), ("in-flight", int, 256), ("repeat", int, 3)):
         parser.add_argument(f"--{name}", type=kind, default=default)
     parser.add_argument("--latency", type=float, default=0.2)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
         return serve(given.latency)
-    count, in_flight = given.requests, given.in_flight
+    count, in_flight = given.completions // EIGHT * EIGHT, given.in_flight
     limits = openai.DEFAULT_CONNECTION_LIMITS
     contenders: dict[str, Callable[[str], tuple[float, float]]] = {
         "bare aiohttp": lambda url: clock(lambda: asyncio.run(bare_aiohttp(url, count, in_flight))),
@@ -142,7 +151,8 @@ def main() -> None:
         "bare openai, httpx transport": lambda url: clock(
             lambda: asyncio.run(bare_openai(url, count, in_flight, openai.DefaultAsyncHttpxClient(limits=limits)))
         ),
-        "mathsynth sample": lambda url: sample_stage(url, count, in_flight),
+        "mathsynth sample": lambda url: sample_stage(url, count, in_flight, 1),
+        f"mathsynth sample, choices: {EIGHT}": lambda url: sample_stage(url, count, in_flight, EIGHT),
     }
     command = [sys.executable, __file__, "--serve", "--latency", str(given.latency)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -150,11 +160,13 @@ def main() -> None:
         try:
             url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
             most = in_flight / given.latency
-            print(f"{count:,} requests, {in_flight} in flight, {given.latency:g} s each: at most {most:,.0f} a second")
-            print(f"{'':<32}{'requests/s':>12}{'CPU s per 1,000':>17}")
+            print(
+                f"{count:,} completions, {in_flight} in flight, {given.latency:g} s each: at most {most:,.0f} a second"
+            )
+            print(f"{'':<32}{'completions/s':>14}{'CPU s per 1,000':>17}")
             for name, run in contenders.items():
                 wall, cpu = (min(found) for found in zip(*(run(url) for _ in range(given.repeat)), strict=True))
-                print(f"{name:<32}{count / wall:>12,.0f}{cpu / count * 1000:>17.2f}", flush=True)
+                print(f"{name:<32}{count / wall:>14,.0f}{cpu / count * 1000:>17.2f}", flush=True)
         finally:
             server.terminate()
 

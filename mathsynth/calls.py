@@ -10,18 +10,23 @@ uses up the request's `retries`; a server that answers nobody, or only says "too
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request, texts
+from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request
 from mathsynth.budget import Purse
-from mathsynth.errors import BackendError, Stopped
+from mathsynth.errors import BackendError, RunError, Stopped
 from mathsynth.journal import Journal
 from mathsynth.limits import Gate
 from mathsynth.progress import Meter
+from mathsynth.records import Usage
 from mathsynth.servers import Servers
 from mathsynth.shards import ModelUse
+
+log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 30.0
 REFUSED_AT_FIRST = 20
@@ -32,6 +37,23 @@ SERVERS_EVERY_S = 0.2
 """Seconds between two looks at servers of ours that are not there yet."""
 CHARS_PER_TOKEN = 3.5
 """English with digits, over common tokenizers."""
+LINGER_S = 0.005
+"""Seconds that a sample waits for the next ones of its prompt, to be asked with them."""
+
+
+@dataclass
+class Group:
+    """Samples of one prompt, one after the other, that are asked for in one request."""
+
+    requests: dict[str, Request] = field(default_factory=dict)
+    """By their keys."""
+    next: str = ""
+    """The key of the one that may still join, until the request is sent."""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def size(self) -> int:
+        """Samples in it."""
+        return len(self.requests)
 
 
 class Caller:
@@ -62,6 +84,9 @@ class Caller:
         self._looking: asyncio.Task[None] | None = None
         self._look_at = 0.0
         self._under_way: dict[str, asyncio.Future[Reply]] = {}
+        self._choices = 1 if config.patient else config.choices
+        self._open: dict[str, Group] = {}
+        """Groups by the key of the sample that each waits for."""
         self._jitter = random.Random()  # spreads retries; touches no row
         self._last_answer = time.monotonic()
         self._refused = 0
@@ -84,51 +109,100 @@ class Caller:
             return reply
         if key in self._under_way:
             return await asyncio.shield(self._under_way[key])
-        future = self._under_way[key] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._under_way[key] = future
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if (group := self._open.pop(key, None)) is not None:
+            self._join(group, key, request)
+            return await asyncio.shield(future)
+        self._join(group := Group(), key, request)
         try:
-            reply = await self._ask(request)
-            self._journal.put(key, reply.model_dump(mode="json"), self.config.model)
-            future.set_result(reply)
-            return reply
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                future.cancel()
-            else:
-                future.set_exception(error)
-            raise
+            if not group.ready.is_set():
+                late = asyncio.get_running_loop().call_later(LINGER_S, group.ready.set)
+                await group.ready.wait()
+                late.cancel()
+            await self._answer(group)
         finally:
-            del self._under_way[key]
+            for asked in group.requests:
+                self._under_way.pop(asked).cancel()  # nothing happens to one that is done
+        return future.result()
 
-    async def _ask(self, request: Request) -> Reply:
-        """One reply, with as many tries as the config allows."""
+    def _join(self, group: Group, key: str, request: Request) -> None:
+        """One more sample for a group, which is then open to the next one unless it is full."""
+        group.requests[key] = request
+        if group.size() >= min(self._choices, self.gate.limit) or not request.sampling.temperature:
+            group.ready.set()
+        else:
+            group.next = request.after().key()
+            self._open[group.next] = group
+
+    async def _answer(self, group: Group) -> None:
+        """Give every future that waits for one of these samples its reply or its error.
+
+        What a request for several does not bring is asked for one by one. If that works, it will be from then on.
+        """
+        asked = group.requests
+        try:
+            replies = await self._ask(group)
+        except Exception as error:  # noqa: BLE001
+            # Each who waits must hear of it, whatever it is. If several were refused, it may be because they are.
+            if len(asked) == 1 or not isinstance(error, BackendError) or error.fatal:
+                for key in asked:
+                    self._under_way[key].set_exception(error)
+                return
+            replies = []
+        for key, reply in zip(asked, replies, strict=False):
+            if isinstance(reply, Reply):
+                self._keep(key, reply)
+            elif not reply.retryable:
+                self._under_way[key].set_exception(reply)
+        rest = {key: request for key, request in asked.items() if not self._under_way[key].done()}
+        if rest:
+            await asyncio.gather(*(self._answer(Group({key: request})) for key, request in rest.items()))
+            fewer = len(replies) < len(asked)
+            if fewer and self._choices > 1 and any(not self._under_way[key].exception() for key in rest):
+                log.warning("%s does not answer several choices; each sample is a request now", self.config.model)
+                self._choices = 1
+
+    def _keep(self, key: str, reply: Reply) -> None:
+        try:
+            self._journal.put(key, reply.model_dump(mode="json"), self.config.model)
+        except RunError as error:
+            self._under_way[key].set_exception(error)
+        else:
+            self._under_way[key].set_result(reply)
+
+    async def _ask(self, group: Group) -> Sequence[Reply | BackendError]:
+        """The replies to these samples, or to the first of them, with as many tries as the config allows."""
         pauses = charged = 0
         waiting_since: float | None = None
-        prompt_tokens, max_tokens = len(texts(request.messages)) / CHARS_PER_TOKEN, request.sampling.max_tokens
+        first = next(iter(group.requests.values()))
+        prompt_tokens = sum(len(message["content"]) for message in first.messages) / CHARS_PER_TOKEN
+        max_tokens = first.sampling.max_tokens
 
         def room() -> bool:
             # Where replies come all at once, a budget would be overrun before the first tells what one costs.
             return not self.config.patient or self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
 
         while True:
-            if await self._wait_for_servers():
-                waiting_since = None  # while they start nobody can answer
-            ticket = await self.gate.enter(prompt_tokens, max_tokens, self._stopping, room)
+            try:
+                if await self._wait_for_servers():
+                    waiting_since = None  # while they start nobody can answer
+                ticket = await self.gate.enter(prompt_tokens, max_tokens, self._stopping, room, group.size)
+            finally:
+                self._open.pop(group.next, None)
             sent = time.monotonic()
             waiting_since = waiting_since or sent
             try:
-                reply = await self._send(request, ticket)
+                replies = await self._send(first, group.size(), ticket)
             except BackendError as error:
-                # A server may repeat what it was sent, and some of that may be secret.
-                error.args = (self._redact(str(error)),)
-                self.use.errors += 1
-                self._meter.errors += 1
+                self._note(error)
                 if error.fatal:
                     if self._stopping():  # a signal to the whole job ends an engine before us
                         raise Stopped(f"stopped while a request was under way ({error})") from None
                     raise
                 if not error.retryable:
-                    raise self._refusal(error) from None
+                    raise (self._refusal(error) if group.size() == 1 else error) from None
                 if error.limited or (error.unreachable and self._last_answer < sent):
                     since = waiting_since if error.limited else max(self._last_answer, waiting_since)
                     silent = time.monotonic() - since
@@ -145,8 +219,19 @@ class Caller:
                     waiting_since = time.monotonic()  # while the run was paused nobody could answer
                 pauses += 1
             else:
-                self._count(reply)
-                return reply
+                for reply in replies:
+                    if isinstance(reply, BackendError):
+                        self._note(reply)
+                    else:
+                        self._count(reply)
+                return replies
+
+    def _note(self, error: BackendError) -> None:
+        # A server may repeat what it was sent, and some of that may be secret.
+        error.args = (self._redact(str(error)),)
+        self._purse.lose(self.config.model, *error.tokens)
+        self.use.errors += 1
+        self._meter.errors += 1
 
     def _refusal(self, error: BackendError) -> BackendError:
         """The error, fatal if this model has refused all that it was asked: a million more would go the same way."""
@@ -155,16 +240,16 @@ class Caller:
             return error
         return BackendError(f"{self.config.model} refused its first {self._refused} requests: {error}", fatal=True)
 
-    async def _send(self, request: Request, ticket: int) -> Reply:
+    async def _send(self, request: Request, samples: int, ticket: int) -> Sequence[Reply | BackendError]:
         """One try, by the ticket of the gate."""
-        started = time.monotonic()
         if not self._meter.in_flight:
-            self._busy_since = started
-        self._meter.in_flight += 1
-        self._purse.under_way += 1
+            self._busy_since = time.monotonic()
+        self._meter.in_flight += samples
+        self._purse.under_way += samples
         try:
             timeout = None if self.config.patient else self.config.timeout_s
-            reply = await asyncio.wait_for(self._connected().complete(request), timeout)
+            async with asyncio.timeout(timeout):
+                replies = await self._connected().complete(request, samples)
         except TimeoutError:
             self.gate.troubled()
             raise BackendError(f"no reply within timeout_s={self.config.timeout_s:g}", retryable=True) from None
@@ -172,7 +257,6 @@ class Caller:
             error.args = (self._redact(str(error)),)
             raise
         except BackendError as error:
-            self._purse.lose(self.config.model, *error.tokens)
             if error.limited:
                 self.gate.refused(ticket)
             elif error.retryable:
@@ -180,12 +264,13 @@ class Caller:
             raise
         else:
             self._look_at_queue()
-            self.gate.answered(ticket, reply.usage)
-            return reply
+            prompts, completions = zip(*(reply.tokens for reply in replies), strict=True)
+            self.gate.answered(ticket, Usage(prompt_tokens=sum(prompts), completion_tokens=sum(completions)))
+            return replies
         finally:
             self.gate.leave(ticket)
-            self._purse.under_way -= 1
-            self._meter.in_flight -= 1
+            self._purse.under_way -= samples
+            self._meter.in_flight -= samples
             if not self._meter.in_flight:
                 self.use.seconds += time.monotonic() - self._busy_since
 
@@ -222,7 +307,7 @@ class Caller:
         self._meter.waiting = self._redact(what)
 
     def _count(self, reply: Reply) -> None:
-        self._purse.pay(self.config.model, reply.usage.prompt_tokens, reply.usage.completion_tokens)
+        self._purse.pay(self.config.model, *reply.tokens)
         if self._servers is not None:
             self._servers.answered()
         self._last_answer = time.monotonic()

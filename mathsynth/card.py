@@ -18,7 +18,7 @@ import yaml
 from mathsynth.records import Solution
 
 if TYPE_CHECKING:
-    from mathsynth.context import RunInfo
+    from mathsynth.live import RunInfo
 
 UNKNOWN = "unknown"
 RATES = ("0 to 20 %", "20 to 40 %", "40 to 60 %", "60 to 80 %", "80 to 100 %")
@@ -30,6 +30,14 @@ _HUB_LICENSE = re.compile(
 )
 
 
+KINDS = {
+    "cot": "text, step by step",
+    "program": "a program that prints the answer",
+    "tool": "text, Python and its real output in turns; train on the assistant's turns only",
+    "dialogue": "a tutor and a student, with calculations; train on the assistant's turns only",
+}
+
+
 @dataclass
 class Tally:
     """What the card counts, one exported row at a time."""
@@ -37,6 +45,7 @@ class Tally:
     rows: int = 0
     sources: Counter[tuple[str, str]] = field(default_factory=Counter)
     methods: Counter[str] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     references: Counter[str] = field(default_factory=Counter)
@@ -49,6 +58,7 @@ class Tally:
         self.rows += 1
         self.sources[solution.source or UNKNOWN, solution.license or UNKNOWN] += 1
         self.methods[solution.method] += 1
+        self.formats[solution.format] += 1
         self.models[solution.model] += 1
         self.rules[solution.verdict.rule] += 1
         self.references[solution.answer_source or UNKNOWN] += 1
@@ -84,6 +94,7 @@ def write_card(tally: Tally, about: RunInfo, splits: list[Split], *, row_format:
         about=about,
         tally=tally,
         splits=splits,
+        kinds=KINDS,
         row_format=row_format,
         reasoning=reasoning,
         lengths=_lengths(tally),

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -101,6 +101,10 @@ def generate(
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over: delete what the run has.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask only failed requests again.")] = False,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only part I of N, I from 0; then merge.")] = None,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where the work is done.")] = "local",
+    ray_address: Annotated[
+        str, typer.Option(metavar="ADDRESS", envvar="RAY_ADDRESS", help="A cluster; else one is started here.")
+    ] = "",
 ) -> None:
     """The main job: run a recipe from seeds to training files. The same command again goes on."""
     from mathsynth import pipeline
@@ -108,7 +112,8 @@ def generate(
 
     found = resolved(recipe, sets, limit)
     part = parse_part(shard) if shard else None
-    with _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part) as options:
+    ray = ray_address if executor == "ray" else None
+    with _options(fresh=fresh, until=until, retry_failed=retry_failed, part=part, ray=ray) as options:
         page = pipeline.generate(found, output or Path("runs") / found.name, options)
     _print_tables(page.parent)
 
@@ -324,7 +329,7 @@ def _options(**chosen: Any) -> Iterator[Options]:
     """Options with the bar and messages on stderr, and what signals do. In the end the bar makes way."""
     from mathsynth.commands.display import Bar
     from mathsynth.commands.signals import obey_signals
-    from mathsynth.context import Stop
+    from mathsynth.live import Stop
     from mathsynth.pipeline import Options
 
     stop, bar = Stop(), Bar()

@@ -12,7 +12,7 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -22,7 +22,7 @@ from mathsynth.calls import Caller
 from mathsynth.errors import BackendError, Stopped
 from mathsynth.grading import Grader
 from mathsynth.journal import Journal
-from mathsynth.live import Control
+from mathsynth.live import Control, RunInfo, Stop
 from mathsynth.parts import PlaceWriter
 from mathsynth.programs import Programs
 from mathsynth.progress import Display, Meter, Silent
@@ -32,6 +32,7 @@ from mathsynth.sandbox.pool import Sandbox
 from mathsynth.servers import Fleet
 from mathsynth.shards import atomic
 from mathsynth.verifier import Policy
+from mathsynth.verifier.worker import Checker
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -41,28 +42,10 @@ DRAIN_S = 30.0
 """Seconds that requests under way get to finish once the run is told to stop."""
 GRADING_JOBS = 8
 """Jobs open beyond the request slots, so that grading leaves no slot empty."""
+CHATS_KEPT = 4096
+"""Rendered prompts, for the samples of one problem share theirs."""
 WINDOW = 4
 """Records open in `each` per slot: bounds what waits for a slow one before it."""
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What a stage may say about its run: `recipe` is the resolved YAML without secrets, `models` name -> model."""
-
-    name: str = ""
-    recipe: str = ""
-    command: str = ""
-    models: Mapping[str, str] = field(default_factory=dict)
-
-
-class Stop:
-    """Whether the run was told to end in order, and why."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.reason)
 
 
 class Context:
@@ -80,6 +63,7 @@ class Context:
         connect: Callable[[ModelConfig, Home], Backend] | None = None,
         prompts: Mapping[str, Prompt] | None = None,
         policy: Policy | None = None,
+        checker: Callable[[Policy], Checker] = Checker,
         info: RunInfo | None = None,
         meter: Meter | None = None,
         display: Display | None = None,
@@ -99,11 +83,12 @@ class Context:
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
-        self._prompts, self.grader = dict(prompts or {}), Grader(policy, self.meter)
+        self._prompts, self.grader = dict(prompts or {}), Grader(policy or Policy(), self.meter, checker)
+        self._chats = lru_cache(CHATS_KEPT)(self._render)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
         self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet
-        self._control, self._paused = Control(), False
+        self._control, self._paused, self._again = Control(), False, False
         self._hear = hear or (lambda: self._control)
         self._loop = asyncio.new_event_loop()
         self._journal: Journal | None = None
@@ -120,6 +105,9 @@ class Context:
 
     def chat(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
+        return self._chats(model, prompt, **values)
+
+    def _render(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         config = self.model(model)
         return self._prompts[prompt].messages(config.shots, **values, answer_format=asks_for(config.answer_format))
 
@@ -148,6 +136,8 @@ class Context:
 
     async def complete(self, model: str, request: Request) -> Reply:
         """The reply of a request, from the journal or from the model `model` of the recipe."""
+        if self._again:
+            return Reply.model_validate(self.journal.get(request.key()))
         reply = await self._caller(model).complete(request)
         if self._watch is not None:
             self._watch(self.stage, request, reply)
@@ -158,8 +148,15 @@ class Context:
         return cast("dict[str, Any]", self._redact(sampling.model_dump(mode="json")))
 
     def again(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """What work comes to whose calls and programs are all in the journal."""
-        return self._loop.run_until_complete(work)
+        """What work came to that was done before: its calls and programs are in the journal, and count no more."""
+        self._again = True
+        try:
+            work.send(None)
+        except StopIteration as done:
+            return cast("Result", done.value)
+        finally:
+            self._again = False
+        raise RuntimeError(f"stage {self.stage}: what was done before asks for something new")
 
     @property
     def stopping(self) -> str:
@@ -218,7 +215,10 @@ class Context:
             wake.set()
 
         def full() -> bool:
-            return len(open_tasks) + len(finished) >= self._slots() + GRADING_JOBS
+            slots = self._slots()
+            # What waits for its program to end leaves its slot to another.
+            busy = len(open_tasks) + len(finished) - min(self.programs.under_way, slots)
+            return busy >= slots + GRADING_JOBS
 
         def fill() -> None:
             self._obey()
@@ -296,6 +296,7 @@ class Context:
 
     def show(self) -> None:
         """Let the meter be seen."""
+        self.meter.limit = self._slots()
         self._display.update(self.meter)
 
     def _obey(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mathsynth.progress import Meter
 from mathsynth.records import Verdict
 from mathsynth.verifier import CUT, Policy, extract
@@ -11,15 +13,15 @@ from mathsynth.verifier.worker import Checker
 class Grader:
     """The verifier of one stage while it runs, under the recipe's policy."""
 
-    def __init__(self, policy: Policy | None, meter: Meter) -> None:
-        self._policy, self._meter = policy or Policy(), meter
+    def __init__(self, policy: Policy, meter: Meter, checker: Callable[[Policy], Checker] = Checker) -> None:
+        self.policy, self._meter, self._start = policy, meter, checker
         self._checker: Checker | None = None
 
     @property
     def checker(self) -> Checker:
         """What compares; its processes start when the first hard answer comes."""
         if self._checker is None:
-            self._checker = Checker(self._policy)
+            self._checker = self._start(self.policy)
         return self._checker
 
     async def check(
@@ -39,7 +41,7 @@ class Grader:
     async def read(self, response: str, *, finish_reason: str | None = None) -> Verdict:
         """What a response answers, when there is no reference: `undecided` by the rule `no_reference`, or no answer."""
         found = None if finish_reason in CUT else extract(response)
-        if found is None or found.how not in self._policy.accept:
+        if found is None or found.how not in self.policy.accept:
             return Verdict(outcome="undecided", reason="no answer that may be counted", rule="no_answer")
         return Verdict(
             outcome="undecided", reason="no reference", rule="no_reference", extracted=found.answer, how=found.how

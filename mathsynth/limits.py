@@ -27,7 +27,7 @@ NEAR = 7 / 8
 
 
 class InFlight(NamedTuple):
-    """How many requests may be under way: at least, at the start, at most. Recipes write a number or `4-32-512`."""
+    """How many samples may be under way: at least, at the start, at most. Recipes write a number or `4-32-512`."""
 
     least: int
     start: int
@@ -102,7 +102,8 @@ class Gate:
         self._sent = self._cut_at = self._trouble_at = self._full_at = 0
         self._borne, self._fast_until = 0, float(bounds.most)
         self._queued = False
-        self._thought: dict[int, float] = {}
+        self._under: dict[int, tuple[int, float]] = {}
+        """By ticket: samples asked for, and the tokens that they are thought to cost."""
         self._answers, self._completions = 0, 0
 
     def set(self, most: int, held: bool) -> None:
@@ -125,46 +126,52 @@ class Gate:
         max_tokens: int,
         stopping: Callable[[], object],
         room: Callable[[], bool] = lambda: True,
+        size: Callable[[], int] = lambda: 1,
     ) -> int:
-        """Wait until one more may be sent; its ticket, with which it must leave. Stopped if the run ends."""
+        """Wait until one more may be sent; its ticket, with which it must leave. Stopped if the run ends.
+
+        One that asks for several samples, `size` of them when it goes, is so many under way, and one of those a minute.
+        """
         async with self._turnstile:
             while not stopping():
                 now = time.monotonic()
                 pause = max(self._rests_until - now, self._requests.wait(now), self._tokens.wait(now))
                 if pause > 0:
                     await asyncio.sleep(min(pause, TICK_S))
-                elif self.held or self.under_way >= self.limit:
+                elif self.held or (self.under_way and self.under_way + size() > self.limit):
                     self._room.clear()
                     await self._room.wait()
                 elif not room():
                     await asyncio.sleep(TICK_S)
                 else:
-                    self.under_way += 1
+                    samples = size()
+                    self.under_way += samples
                     self._sent += 1
                     completion = self._completions / self._answers if self._answers else max_tokens
-                    self._thought[self._sent] = prompt_tokens + completion
+                    tokens = prompt_tokens + samples * completion
+                    self._under[self._sent] = samples, tokens
                     self._requests.take(now, 1)
-                    self._tokens.take(now, self._thought[self._sent])
-                    if self.under_way >= self.limit:
+                    self._tokens.take(now, tokens)
+                    if self.under_way + samples > self.limit:  # no room for another like it
                         self._full_at = self._sent
                     return self._sent
         raise Stopped("stopped before this request was sent")
 
     def leave(self, ticket: int) -> None:
         """One that was under way no longer is."""
-        del self._thought[ticket]
-        self.under_way -= 1
+        self.under_way -= self._under.pop(ticket)[0]
         self._room.set()
 
     def answered(self, ticket: int, usage: Usage) -> None:
         """An answer: the limit grows, fast at first, if it was reached and nothing waits inside the server."""
+        samples, thought = self._under[ticket]
         if cost := usage.prompt_tokens + usage.completion_tokens:
-            self._answers += 1
+            self._answers += samples
             self._completions += usage.completion_tokens
-            self._tokens.correct(cost - self._thought[ticket])
+            self._tokens.correct(cost - thought)
         if self._queued or not max(self._cut_at, self._trouble_at) < ticket <= self._full_at:
             return
-        step = 1 if self._limit < self._fast_until else 1 / self._limit
+        step = samples if self._limit < self._fast_until else samples / self._limit
         self._limit = min(float(self._bounds.most), self._limit + step)
 
     def refused(self, ticket: int) -> None:
@@ -173,7 +180,7 @@ class Gate:
             self._cut_at, self._borne = self._sent, self.under_way
             self._limit = max(float(self._bounds.least), min(self._limit, self.under_way) / 2)
         # Each that is refused was one too many; the rest is what the server bears.
-        self._borne -= 1
+        self._borne -= self._under[ticket][0]
         self._fast_until = NEAR * self._borne
 
     def troubled(self) -> None:

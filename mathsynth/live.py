@@ -1,4 +1,4 @@
-"""Two small files for other shells: what a run is doing, and what it is told to do while it runs.
+"""A run while it runs: what it is doing and what it is told, for other shells in two small files.
 
 `.status.json` is written by the process that holds the run, whole or not at all, when something changes and else at
 most every two seconds. `.control.json` is written by `mathsynth pause`, `resume` and `concurrency` and read by that
@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,26 @@ STATUS, CONTROL = ".status.json", ".control.json"
 STATUS_EVERY_S, CONTROL_EVERY_S = 2.0, 0.5
 
 File = TypeVar("File", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a stage may say about its run: `recipe` is the resolved YAML without secrets, `models` name -> model."""
+
+    name: str = ""
+    recipe: str = ""
+    command: str = ""
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stop:
+    """Whether the run was told to end in order, and why."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.reason)
 
 
 class Control(BaseModel):

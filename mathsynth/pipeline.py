@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from mathsynth.backends import connect
 from mathsynth.backends.base import Reply, Request
 from mathsynth.budget import Budget, Purse, opened
 from mathsynth.changes import changes, shown, write_steps
-from mathsynth.context import Context, RunInfo, Stop
+from mathsynth.context import Context
 from mathsynth.errors import RunError, Stopped, UsageError
-from mathsynth.executors import local
-from mathsynth.executors.local import Split
-from mathsynth.live import CONTROL, STATUS, Live
+from mathsynth.executors import Executor, local
+from mathsynth.executors.local import Local, Split
+from mathsynth.executors.ray import Cluster
+from mathsynth.live import CONTROL, STATUS, Live, RunInfo, Stop
 from mathsynth.lock import LOCK, RECIPE, hold, refuse_strange
 from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, write_part
 from mathsynth.progress import Display, Meter, Silent
@@ -59,6 +59,8 @@ class Options:
     """Work on this part of the problems alone, in its own directory inside the run, as far as steps can be split."""
     take: Callable[[Step, Path], Manifest | None] | None = None
     """Writes a step's directory without running the step, where that can be done: `merge` takes it from the parts."""
+    ray: str | None = None
+    """The address of a Ray cluster that does the work, empty for `RAY_ADDRESS` or one that is started here."""
     command: str = ""
     say: Callable[[str], None] = lambda line: None
     """Where one-line messages go."""
@@ -118,6 +120,7 @@ class _Run:
     purse: Purse
     fleet: Fleet
     sandbox: Sandbox | None
+    executor: Executor
 
 
 @contextmanager
@@ -128,8 +131,10 @@ def _running(recipe: Recipe, steps: Sequence[Step], directory: Path, options: Op
         sandbox_of(recipe, steps, directory, options.say) as sandbox,
         opened(purse, directory / REPLIES),
         _fleet(recipe, directory, options) as fleet,
+        # A run that is done starts no cluster.
+        Cluster(options.ray, options.say) if options.ray is not None and steps else nullcontext(Local()) as executor,
     ):
-        yield _Run(recipe, options, live, purse, fleet, sandbox)
+        yield _Run(recipe, options, live, purse, fleet, sandbox, executor)
 
 
 Rows = tuple[Path, Manifest]
@@ -152,19 +157,20 @@ def _run_steps(run: _Run, directory: Path, steps: Sequence[Step], before: Rows |
                 meter = Meter(step.name, number, len(steps))
                 ctx = _context(run, step, place, directory / REPLIES / step.replies, meter)
                 with _saying_what_it_bought(run.purse, meter):
-                    manifest = _run_step(shown(run.recipe, step), before, place, ctx, run.options.part)
+                    manifest = _run_step(run, step, before, place, ctx)
         _refuse_mass_failure(run.recipe, step, place, manifest, run.options)
         before = place, manifest
     return before[1] if before else None
 
 
-def _run_step(step: Step, before: Rows | None, directory: Path, ctx: Context, part: Part | None) -> Manifest:
+def _run_step(run: _Run, step: Step, before: Rows | None, directory: Path, ctx: Context) -> Manifest:
     """Run one step on the rows of the step before it."""
     records = read_rows(before[0], [s.file for s in before[1].shards]) if before else iter(())
-    split = None
+    part, split = run.options.part, None
     if part is not None:
         split = Split(places_of_rows(before[0])) if before and step.splits else Split(count(), part)
-    return local.run_step(step, records, directory, ctx, before[1].counts.kept if before else None, split)
+    rows = before[1].counts.kept if before else None
+    return local.run_step(shown(run.recipe, step), records, directory, ctx, run.executor, rows, split)
 
 
 def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: Path, options: Options) -> Manifest:
@@ -180,7 +186,7 @@ def run_stage(recipe: Recipe, step: Step, records: Iterable[Record], directory: 
         with _live(recipe, directory, options) as live, _running(recipe, [step], directory, options, live) as run:
             ctx = _context(run, step, directory, directory / REPLIES, meter)
             with _saying_what_it_bought(run.purse, meter):
-                return local.run_step(shown(recipe, step), records, directory, ctx, None)
+                return local.run_step(shown(recipe, step), records, directory, ctx, run.executor, None)
 
 
 def write_report(run: Path) -> Path:
@@ -277,9 +283,10 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
         base=recipe.base,
         seed=recipe.head.seed,
         models=step.models,
-        connect=connect,
+        connect=run.executor.connect,
         prompts=step.prompts,
         policy=recipe.policy,
+        checker=run.executor.checker,
         info=RunInfo(
             name=recipe.name,
             recipe=recipe.text,

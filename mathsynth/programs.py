@@ -34,6 +34,11 @@ class Programs:
         return self._sandbox
 
     @property
+    def under_way(self) -> int:
+        """Programs that run, or wait for a worker."""
+        return len(self._running)
+
+    @property
     def told(self) -> dict[str, str]:
         """What a manifest says of the sandbox."""
         return {} if self._sandbox is None else {"sandbox": str(self._sandbox.tier)}

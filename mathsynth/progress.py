@@ -21,6 +21,7 @@ class Numbers(BaseModel):
     total: int | None
     done: int
     in_flight: int
+    limit: int
     answered: int
     reused: int
     errors: int
@@ -43,6 +44,9 @@ class Meter:
     done: int = 0
     """Records whose rows are all out: the number of the record that the next row is made of."""
     in_flight: int = 0
+    """Samples under way."""
+    limit: int = 0
+    """How many may be, as of now: what the recipe or another shell says, or what was found."""
     answered: int = 0
     """Replies over the wire, this process."""
     reused: int = 0
@@ -77,6 +81,7 @@ class Meter:
             total=self.total,
             done=self.done,
             in_flight=self.in_flight,
+            limit=self.limit,
             answered=self.answered,
             reused=self.reused,
             errors=self.errors,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import xxhash
 import yaml
 
 from mathsynth.errors import UsageError
-from mathsynth.records import Solution
+from mathsynth.records import Solution, Turn
 from mathsynth.shards import atomic, sync_directory, write_json
 
 Format = Literal["messages", "alpaca", "sharegpt", "prompt_completion"]
@@ -33,24 +33,32 @@ PROMPT_END = "\n\n"
 """Closes the prompt of prompt_completion rows: trainers join the two texts with nothing between them."""
 
 
-def render(row_format: Format, question: str, response: str, system: str | None) -> Row:
-    """One training row without its metadata."""
-    if row_format == "messages":
-        return {"messages": _turns("role", "content", ("system", "user", "assistant"), question, response, system)}
-    if row_format == "sharegpt":
-        return {"conversations": _turns("from", "value", ("system", "human", "gpt"), question, response, system)}
+CHATS: dict[str, tuple[str, str, str, dict[str, str]]] = {
+    "messages": ("messages", "role", "content", {}),
+    "sharegpt": (
+        "conversations",
+        "from",
+        "value",
+        {"user": "human", "assistant": "gpt", "tool": "observation"},
+    ),
+}
+"""Formats that keep turns apart: the column, the keys of a turn, and what roles are called there."""
+
+
+def render(row_format: Format, question: str, response: str, system: str | None, turns: Sequence[Turn] = ()) -> Row:
+    """One training row without its metadata; with `turns`, which only CHATS have, they stand for the response."""
+    if row_format in CHATS:
+        column, who, what, called = CHATS[row_format]
+        said = [] if system is None else [("system", system)]
+        said += [("user", question), *([(t.role, t.content) for t in turns] or [("assistant", response)])]
+        # Trainers want the roles to take turns: a dialogue that its student opens begins with the problem, too.
+        chat = [(role, "\n\n".join(text for _, text in same)) for role, same in groupby(said, key=lambda turn: turn[0])]
+        return {column: [{who: called.get(role, role), what: text} for role, text in chat]}
     if row_format == "alpaca":
         row = {"instruction": question, "input": "", "output": response}
         return row if system is None else row | {"system": system}
     opening = "" if system is None else system + PROMPT_END
     return {"prompt": opening + question + PROMPT_END, "completion": response}
-
-
-def _turns(
-    who: str, what: str, roles: tuple[str, str, str], question: str, response: str, system: str | None
-) -> list[dict[str, str]]:
-    said = zip(roles, (system, question, response), strict=True)
-    return [{who: role, what: text} for role, text in said if text is not None]
 
 
 def metadata(solution: Solution) -> Row:
@@ -62,6 +70,7 @@ def metadata(solution: Solution) -> Row:
         "license": solution.license,
         "method": solution.method,
         "persona": str(solution.meta.get("persona", "")),
+        "format": solution.format,
         "model": solution.model,
         "temperature": float(solution.sampling.get("temperature", 0)),
         "top_p": float(solution.sampling.get("top_p", 1)),
@@ -169,6 +178,7 @@ def llama_factory(name: str, row_format: Format, system: bool, paths: Mapping[st
         "content_tag": "content",
         "user_tag": "user",
         "assistant_tag": "assistant",
+        "observation_tag": "tool",
         "system_tag": "system",
     }
     entries: dict[Format, Row] = {
@@ -187,15 +197,18 @@ def llama_factory(name: str, row_format: Format, system: bool, paths: Mapping[st
 
 def axolotl(row_format: Format, system: bool, files: Files, paths: Mapping[str, str]) -> str:
     """The part of an axolotl config that names the files and says how to read them."""
-    chat = {"messages": ("messages", "role", "content"), "sharegpt": ("conversations", "from", "value")}
     reading: Row = {"type": "alpaca"}
-    if row_format in chat:
-        column, role, content = chat[row_format]
+    if row_format in CHATS:
+        column, role, content, called = CHATS[row_format]
         reading = {
             "type": "chat_template",
             "field_messages": column,
             "message_property_mappings": {"role": role, "content": content},
+            # Loss on what the model is to say, on no question and no output of a tool.
+            "roles_to_train": ["assistant"],
         }
+        if called:
+            reading["roles"] = {role: [name] for role, name in called.items()}
     elif row_format == "prompt_completion":
         fields = {"field_instruction": "prompt", "field_output": "completion"}
         reading = {"type": {**fields, "format": "{instruction}", "no_input_format": "{instruction}"}}

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import re
+import resource
 import ssl
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 LOOPBACK = re.compile(r"https?://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)")
+FILES = 65_536
+"""Open files that are enough for anyone's connections."""
 
 
 def connection_pool(timeout_s: float, urls: Sequence[str]) -> httpx2.AsyncClient:
@@ -31,7 +35,12 @@ def connection_pool(timeout_s: float, urls: Sequence[str]) -> httpx2.AsyncClient
 
     # It logs a line for every request at INFO.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
+    # A connection is an open file, of which many shells allow 1,024 to those who don't ask for more.
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, min(most, FILES)), most))
+    # No limit: the aiohttp transport would take None for 100.
+    limits = httpx2.Limits(max_connections=1_000_000, max_keepalive_connections=None, keepalive_expiry=30)
     timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s), pool=None)
     # The aiohttp transport costs 0.6 of the CPU (peers.md 4.3); it is there when aiohttp is installed.
     kind = openai.DefaultAioHttpClient if _has_aiohttp() else openai.DefaultAsyncHttpxClient

@@ -59,6 +59,8 @@ class Settings:
     key: str | None = None
     """Requests with another key get 401."""
     n_supported: bool = True
+    n_refused: bool = False
+    """400 for several choices."""
     log: Path | None = None
     seeds: Path | None = None
     """A .jsonl file of problems with `question` and `answer`, or a folder of them, that it can solve."""
@@ -160,6 +162,8 @@ class _Handler:
             return _error(401, "invalid_api_key", f"Incorrect key: {request.headers.get('Authorization')}")
         if body.get("model") != MODEL:
             return _error(404, "model_not_found", f"The model `{body.get('model')}` does not exist.")
+        if settings.n_refused and body.get("n", 1) > 1:
+            return _error(400, "bad_request", "Only one completion choice is allowed.")
         if settings.down_after and number == settings.down_after:
             self.stop_listening()
             served.met["down"] += 1

@@ -84,10 +84,10 @@ def test_same_request_same_text_whatever_the_slots_and_neighbours(weights: None)
     requests = [question(f"What is {k} + 4?", seed=k) for k in range(6)]
 
     async def together(engine: llamacpp.LlamaEngine) -> list[Reply]:
-        return list(await asyncio.gather(*map(engine.complete, requests)))
+        return [reply for (reply,) in await asyncio.gather(*map(engine.complete, requests))]
 
     async def alone(engine: llamacpp.LlamaEngine) -> list[Reply]:
-        return [await engine.complete(request) for request in reversed(requests)][::-1]
+        return [(await engine.complete(request))[0] for request in reversed(requests)][::-1]
 
     first = with_engine(together)
     assert all(reply.text and reply.finish_reason in ("stop", "length") for reply in first)
@@ -104,7 +104,8 @@ def test_a_prompt_that_does_not_fit_fails_its_row_and_a_cut_reply_says_so(weight
         with pytest.raises(BackendError, match=r"prompt of [\d,]+ tokens does not fit context_per_slot=512") as told:
             await engine.complete(question("one two three " * 400))
         assert not told.value.retryable and not told.value.fatal
-        assert (await engine.complete(question("Tell a story.", max_tokens=5))).finish_reason == "length"
+        (cut,) = await engine.complete(question("Tell a story.", max_tokens=5))
+        assert cut.finish_reason == "length"
 
     with_engine(work)
 
@@ -139,7 +140,9 @@ def test_its_own_http_server_speaks_to_the_openai_backend(weights: None, monkeyp
         )
         try:
             request = question("What is 3 + 4?")
-            return await engine.complete(request), await http.complete(request), await http.probe()
+            (here,), (served,) = await engine.complete(request), await http.complete(request)
+            assert isinstance(served, Reply)
+            return here, served, await http.probe()
         finally:
             await http.aclose()
 

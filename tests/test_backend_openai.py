@@ -14,6 +14,7 @@ from mathsynth import wire
 from mathsynth.backends import openai as backend
 from mathsynth.backends.base import Reply, Request, Sampling
 from mathsynth.errors import BackendError, UsageError
+from mathsynth.records import Usage
 
 KEY = "sk-very-secret-0123456789"
 
@@ -30,7 +31,8 @@ def ask(cfg: backend.Config, *requests: Request) -> list[Reply | BaseException]:
     async def all_of_them() -> list[Reply | BaseException]:
         client = backend.connect(cfg)
         try:
-            return await asyncio.gather(*(client.complete(request) for request in requests), return_exceptions=True)
+            found = await asyncio.gather(*(client.complete(request) for request in requests), return_exceptions=True)
+            return [reply if isinstance(reply, BaseException) else reply[0] for reply in found]
         finally:
             await client.aclose()
 
@@ -69,6 +71,12 @@ def test_a_reply_carries_text_tokens_and_finish_reason(transport: None) -> None:
         assert reply.usage.prompt_tokens > 0 and reply.usage.completion_tokens > 0
         (body,) = server.bodies.values()
         assert body["messages"] == [{"role": "user", "content": "What is 3 + 4?"}] and body["seed"] == 0
+
+
+def test_as_many_are_under_way_as_are_asked(transport: None) -> None:
+    with fault_server(latency=0.3) as server:
+        ask(config(server.url), *(question(seed=number) for number in range(200)))
+        assert server.most_in_flight > 150, "no connection pool with a limit of its own"
 
 
 @pytest.mark.parametrize(
@@ -248,10 +256,10 @@ def test_retry_after_reads_seconds_dates_and_nonsense() -> None:
 def test_choices_of_every_shape(choice: Any, outcome: tuple[str, str | None, str] | bool) -> None:
     if isinstance(outcome, bool):
         with pytest.raises(BackendError) as told:
-            backend._reply(choice, {})
+            backend._reply(choice, {}, Usage())
         assert told.value.retryable == outcome
         return
-    reply = backend._reply(choice, {})
+    reply = backend._reply(choice, {}, Usage())
     assert (reply.text, reply.reasoning, reply.finish_reason) == outcome
 
 

@@ -20,7 +20,7 @@ def connect(replies: str | Path) -> scripted.Scripted:
 
 def ask(backend: scripted.Scripted, text: str, sample: int = 0) -> Reply:
     request = Request("scripted", ({"role": "user", "content": text},), Sampling(), sample=sample)
-    return asyncio.run(backend.complete(request))
+    return asyncio.run(backend.complete(request))[0]
 
 
 def test_lines_are_picked_by_content_and_sample_number(tmp_path: Path) -> None:

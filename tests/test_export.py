@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jinja2
 import orjson
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from mathsynth.records import Difficulty, Dropped, Problem, Solution, Usage, Verdict
+from mathsynth.records import Difficulty, Dropped, Problem, Solution, Turn, Usage, Verdict
 from mathsynth.stages import export
 
 RIGHT = Verdict(outcome="correct", reason="equal numbers", rule="rational", extracted="2", how="boxed")
@@ -111,6 +113,7 @@ def test_rows_keep_their_order_and_carry_where_they_come_from(tmp_path: Path) ->
         "license": "CC0-1.0",
         "method": "rephrase",
         "persona": "",
+        "format": "cot",
         "model": "smol",
         "temperature": 0.0,
         "top_p": 1.0,
@@ -365,3 +368,72 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
         run(tmp_path / name, [solution(number) for number in range(20)], validation=0.2, files="parquet")
     first, second = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two"))
     assert first == second
+
+
+CODE = "I multiply.\n```python\nprint(6 * 7)\n```"
+OUTPUT = "42 SECRET OUTPUT"
+TRACE = (
+    Turn(role="assistant", content=CODE),
+    Turn(role="tool", content=OUTPUT),
+    Turn(role="assistant", content=r"So \boxed{42}."),
+)
+# What trainers render: here the loss is on what the template says a model generates.
+TEMPLATE = """{% for m in messages %}<|{{ m.role }}|>
+{% if m.role == "assistant" %}{{ "[[" }}{% endif %}{{ m.content }}{% if m.role == "assistant" %}{{ "]]" }}{% endif %}
+{% endfor %}"""
+
+
+def trace(**changed: Any) -> Solution:
+    return solution(1, format="tool", turns=TRACE, response="as one text", **changed)
+
+
+def test_no_loss_falls_on_what_a_tool_printed(tmp_path: Path) -> None:
+    run(tmp_path, [trace()])
+    [row] = lines(tmp_path / "train.jsonl")
+    assert [turn["role"] for turn in row["messages"]] == ["user", "assistant", "tool", "assistant"]
+    rendered = jinja2.Template(TEMPLATE).render(messages=row["messages"])
+    trained = re.findall(r"\[\[(.*?)\]\]", rendered, re.DOTALL)
+    assert trained == [CODE, r"So \boxed{42}."]
+    assert OUTPUT in rendered
+    assert not any(OUTPUT in span for span in trained)
+    [entry] = yaml.safe_load((tmp_path / "axolotl.yaml").read_text())["datasets"]
+    assert entry["roles_to_train"] == ["assistant"]
+    [info] = json.loads((tmp_path / "dataset_info.json").read_text()).values()
+    assert info["tags"]["observation_tag"] == "tool"
+    # LLaMA-Factory: what is learned stands at every second place.
+    assert {turn["role"] for turn in row["messages"][1::2]} == {"assistant"}
+    assert row["metadata"]["format"] == "tool"
+
+
+def test_sharegpt_names_the_roles_as_its_readers_do(tmp_path: Path) -> None:
+    run(tmp_path, [trace()], format="sharegpt")
+    [row] = lines(tmp_path / "train.jsonl")
+    assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "observation", "gpt"]
+    [entry] = yaml.safe_load((tmp_path / "axolotl.yaml").read_text())["datasets"]
+    assert entry["roles"] == {"user": ["human"], "assistant": ["gpt"], "tool": ["observation"]}
+
+
+@pytest.mark.parametrize("row_format", ["alpaca", "prompt_completion"])
+def test_a_format_that_can_not_mask_takes_no_turns(tmp_path: Path, row_format: str) -> None:
+    dropped, kept = run(tmp_path, [trace(), solution(2)], format=row_format)
+    assert (dropped.reason, kept.problem_id) == ("has_turns", "p2")
+    assert "messages or sharegpt can" in dropped.detail
+
+
+def test_a_dialogue_that_its_student_opens_begins_with_the_problem(tmp_path: Path) -> None:
+    turns = (Turn(role="user", content="I don't know how."), Turn(role="assistant", content=r"Then \boxed{2}."))
+    run(tmp_path, [solution(1, format="dialogue", turns=turns)])
+    [row] = lines(tmp_path / "train.jsonl")
+    assert row["messages"] == [
+        {"role": "user", "content": "What is 1+1?\n\nI don't know how."},
+        {"role": "assistant", "content": r"Then \boxed{2}."},
+    ]
+    assert "| a tutor and a student, with calculations; train on the assistant's turns only | 1 |" in card(tmp_path)[1]
+
+
+def test_turns_are_typed_in_tables_beside_rows_without_them(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    run(tmp_path, [solution(2), trace()], files="parquet")
+    rows = parquet.read_table(tmp_path / "train.parquet").to_pylist()
+    assert [len(row["messages"]) for row in rows] == [2, 4]

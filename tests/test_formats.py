@@ -288,3 +288,11 @@ def test_measure_chooses_by_difficulty(tmp_path):
 )
 def test_a_plan_counts_the_turns_of_a_trace(form, calls):
     assert SampleConfig(format=form).calls_per_row() == calls
+
+
+def test_reading_a_kept_trace_back_counts_nothing_and_asks_nothing(tmp_path):
+    made = run(tmp_path, tool(CODE, END), TOOL)
+    manifest = read_manifest(next(made.glob("*-sample-*")))
+    assert manifest is not None
+    [use] = manifest.models.values()
+    assert (use.requests, use.reused) == (2, 0)

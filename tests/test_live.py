@@ -22,10 +22,9 @@ from mathsynth.backends.base import ModelConfig, Reply, Request, Sampling
 from mathsynth.calls import Caller
 from mathsynth.commands.display import line
 from mathsynth.commands.status import look
-from mathsynth.context import Stop
 from mathsynth.errors import BackendError
 from mathsynth.journal import Journal
-from mathsynth.live import CONTROL, STATUS, Control, Live, Status, read, write
+from mathsynth.live import CONTROL, STATUS, Control, Live, Status, Stop, read, write
 from mathsynth.lock import hold
 from mathsynth.progress import Meter, Silent
 from runs import Done, finish, generate_here, rows, start, step, write_recipe
@@ -237,13 +236,13 @@ def test_a_torn_or_foreign_control_file_changes_nothing(tmp_path: Path, monkeypa
 def test_a_pause_counts_for_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("mathsynth.progress.time.monotonic", lambda: clock[0])
-    meter = Meter("sample", 2, 3, total=10, done=5, completion_tokens=500, answered=1, started=100.0)
+    meter = Meter("sample", 2, 3, total=10, done=5, completion_tokens=500, limit=8, answered=1, started=100.0)
     clock[0] = 110.0
     meter.pause(True)
     meter.pause(True)
     clock[0] = 1110.0
     assert (meter.seconds, meter.now().seconds_left) == (10, 10)
-    assert line(meter.now()) == "sample (2 of 3): 5/10 | paused | 0 in flight | 50 tok/s | 10 s left"
+    assert line(meter.now()) == "sample (2 of 3): 5/10 | paused | in flight 0/8 | 50 tok/s | 10 s left"
     meter.pause(False)
     clock[0] = 1115.0
     assert meter.seconds == 15
@@ -256,11 +255,11 @@ class Flaky:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def complete(self, request: Request) -> Reply:
+    async def complete(self, request: Request, n: int = 1) -> list[Reply]:
         self.asked += 1
         if self.asked == 1:
             raise BackendError("down", retryable=True, unreachable=True)
-        return Reply(text="yes", finish_reason="stop")
+        return [Reply(text="yes", finish_reason="stop")]
 
     async def probe(self) -> str:
         return ""

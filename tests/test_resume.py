@@ -15,8 +15,9 @@ import orjson
 import pytest
 
 from fault_server import Served, fault_server
-from mathsynth.context import Context, Stop
+from mathsynth.context import Context
 from mathsynth.executors import local
+from mathsynth.live import Stop
 from runs import (
     EVERY_STEP,
     IN_FLIGHT,

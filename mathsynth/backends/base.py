@@ -7,8 +7,9 @@ What names a reply in the journals (the request hash, `REQUEST_VERSION` 1):
     every message, role and text (also few_shot,    max_in_flight, timeout_s, retries, give_up_after_s
     system, answer_format, for they are in these)   requests_per_minute, tokens_per_minute, price
     temperature, top_p, max_tokens, stop            thinking (how a reply is read)
-    extra_body, byte for byte                       n (choices a request), slots, threads, context
-    seed and sample number                          which run, stage, shard and problem asks
+    extra_body, byte for byte                       choices (samples a request), slots, threads, context
+    seed and sample number                          seeded (whether the seed is sent to the server)
+                                                    which run, stage, shard and problem asks
 
 So the same question to the same model is never asked twice, and nothing that changes what is sent is forgotten.
 `base_url` is out because moving a model to another machine does not change it: name other weights by another `model`.
@@ -26,6 +27,7 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.budget import Price
+from mathsynth.errors import BackendError
 from mathsynth.journal import Journal
 from mathsynth.limits import InFlight, always
 from mathsynth.records import Usage
@@ -95,7 +97,12 @@ class ModelConfig(Sampling):
     """Thinking before the response, in tags or in a field of the server's: `keep` it in the response (the field's in
     `<think>`), `cut` it, or move it to the `field` `reasoning` of the row. It is stored, so a change asks nothing."""
     max_in_flight: InFlight = Field(default=always(64), exclude=True)
-    """Requests under way at once: a number, or `min-start-max` (`4-32-512`) to find out how many are best (tuning)."""
+    """Samples under way at once: a number, or `min-start-max` (`4-32-512`) to find out how many are best (tuning)."""
+    choices: int = Field(default=1, ge=1, exclude=True)
+    """Samples of one prompt asked in one request, at most, where the server can: it reads the prompt once and CPU is
+    saved. What all of them used of the prompt is told by the first (tuning)."""
+    replicas: int | None = Field(default=None, ge=1, exclude=True)
+    """With `--executor ray`: copies of the engine on the cluster; else nothing comes of it (tuning)."""
     requests_per_minute: float | None = Field(default=None, gt=0, exclude=True)
     """At most so many, evenly spaced; each try counts (tuning)."""
     tokens_per_minute: float | None = Field(default=None, gt=0, exclude=True)
@@ -112,6 +119,16 @@ class ModelConfig(Sampling):
     def own_servers(self) -> Serve | None:
         """How to start its servers, if they are ours."""
         return None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the engine lives in the process that asks, and its memory with it."""
+        return False
+
+    @property
+    def gpus(self) -> int:
+        """Those that one engine of this process needs."""
+        return 0
 
     @property
     def patient(self) -> bool:
@@ -146,6 +163,10 @@ class Request(msgspec.Struct, frozen=True):
     """Sample number: the same messages asked again for the k-th time."""
     seed: int = 0
 
+    def after(self) -> Request:
+        """The same asked for the next sample."""
+        return msgspec.structs.replace(self, sample=self.sample + 1, seed=self.seed + 1)
+
     def key(self) -> str:
         """32 hex digits: the request hash of the table above."""
         sent = [
@@ -172,6 +193,11 @@ class Reply(BaseModel):
     reasoning: str | None = None
     """Thinking that the server delivers apart from the text."""
 
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Of the prompt and of the completion."""
+        return self.usage.prompt_tokens, self.usage.completion_tokens
+
     def read(self, thinking: Thinking) -> tuple[str, str | None]:
         """(the response, the thinking to store beside it); what `thinking` says is told at `ModelConfig.thinking`."""
         if thinking == "keep":
@@ -195,8 +221,12 @@ class Home:
 class Backend(Protocol):
     """A connection to one model. `complete` raises `BackendError` and nothing else for what the far side does."""
 
-    async def complete(self, request: Request) -> Reply:
-        """Ask once, without retries: those live in `context.py`."""
+    async def complete(self, request: Request, n: int = 1) -> Sequence[Reply | BackendError]:
+        """Ask once, without retries: those live in `calls.py`.
+
+        The replies to this request and those after it (`Request.after`), up to `n`, at least one: a backend may be
+        able to give no more. With several, each may have an error of its own; a single one is raised.
+        """
 
     async def queue(self) -> int | None:
         """Requests that wait inside the server because it is full; None where that is not known."""
@@ -208,7 +238,7 @@ class Backend(Protocol):
         """Release connections, processes and memory."""
 
 
-def chat_body(request: Request) -> dict[str, Any]:
+def chat_body(request: Request, n: int = 1, seeded: bool = True) -> dict[str, Any]:
     """The JSON body of an OpenAI-compatible `/chat/completions` call; what `extra_body` sets to null is left out."""
     sampling = request.sampling
     body: dict[str, Any] = {
@@ -217,7 +247,8 @@ def chat_body(request: Request) -> dict[str, Any]:
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
-        "seed": request.seed,
+        "seed": request.seed if seeded else None,
+        "n": n if n > 1 else None,
     }
     if sampling.stop:
         body["stop"] = list(sampling.stop)

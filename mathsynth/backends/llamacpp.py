@@ -49,6 +49,11 @@ class Config(ModelConfig):
     verbosity: int = Field(default=0, ge=0, exclude=True)
     """Of llama.cpp's own log on stderr; 0 is silent (tuning)."""
 
+    @property
+    def in_process(self) -> bool:
+        """Yes."""
+        return True
+
 
 def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """Load the weights (0.3 s for SmolLM2). UsageError if the extra or the weights are missing or broken."""
@@ -91,8 +96,8 @@ class LlamaEngine:
         self._pool = ThreadPoolExecutor(config.slots, thread_name_prefix="llamacpp")
         self._closed = threading.Event()
 
-    async def complete(self, request: Request) -> Reply:
-        """Decode one reply in a slot. Cancelling stops the decoding at its next token."""
+    async def complete(self, request: Request, n: int = 1) -> list[Reply]:
+        """Decode one reply in a slot, whatever `n`. Cancelling stops the decoding at its next token."""
         body = chat_body(request) | {"model": self._config.model, "seed": request.seed % RANDOM_SEED}
         stop = threading.Event()
         async with self._slots:
@@ -100,7 +105,7 @@ class LlamaEngine:
                 raise BackendError("the embedded engine is closed")
             work = asyncio.get_running_loop().run_in_executor(self._pool, self._decode, body, stop)
             try:
-                return await asyncio.shield(work)
+                return [await asyncio.shield(work)]
             except asyncio.CancelledError:
                 stop.set()
                 work.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -7,6 +7,7 @@ the requests go to one server's Batch API instead (`batches.py`).
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -49,10 +50,14 @@ class Config(ModelConfig):
     """Requests under way at once: a number, or `min-start-max` to find out how many are best (tuning)."""
     max_reply_chars: int = Field(default=1_000_000, ge=1, exclude=True)
     """A longer reply fails its row (tuning)."""
+    seeded: bool = Field(default=True, exclude_if=bool)
+    """Send each sample's seed, so that a server that starts anew, mostly with a fixed seed of its own, draws no sample
+    twice. `false` is for `vllm serve --seed N` with another N at each start: of seeds vLLM samples the requests of a
+    batch one by one, without its fast kernels, and dies on CPUs."""
     batch: Batch | None = Field(default=None, exclude=True, json_schema_extra=_or_true)
     """`true`, or `{max_requests, max_mb, linger_s, poll_s, window, price_factor}`: ask by the provider's Batch API, at
     `price_factor` (0.5) of the price. 50,000 requests may be under way unless `max_in_flight` is one number; limits a
-    minute and `timeout_s` bind no batch (tuning)."""
+    minute, `timeout_s` and `choices` bind no batch (tuning)."""
 
     @property
     def patient(self) -> bool:
@@ -166,11 +171,20 @@ class OpenAIServers:
         """What leads to the servers."""
         return [server.wire for server in self._servers]
 
-    async def complete(self, request: Request) -> Reply:
+    async def complete(self, request: Request, n: int = 1) -> list[Reply | BackendError]:
         """Ask the server with the least in flight, once."""
         server = self._choose()
-        choices, data = await self._ask(server, chat_body(request))
-        return _whole_reply(choices[0], data, self._config.max_reply_chars)
+        choices, data = await self._ask(server, chat_body(request, n, self._config.seeded))
+        choices = choices[:n]
+        replies: list[Reply | BackendError] = []
+        for choice, usage in zip(choices, _shares(choices, _usage(data)), strict=True):
+            try:
+                replies.append(_whole_reply(choice, data, usage, self._config.max_reply_chars))
+            except BackendError as error:
+                if len(choices) == 1:
+                    raise
+                replies.append(error)
+        return replies
 
     async def queue(self) -> int | None:
         """Requests that wait inside the servers, by what those that are vLLM tell."""
@@ -270,9 +284,9 @@ class OpenAIBatches:
             rules, servers.wires[0], config.model, config.give_up_after_s, home.journal, home.say, self._read
         )
 
-    async def complete(self, request: Request) -> Reply:
-        """Wait for the batch that brings the reply."""
-        return await self._batches.ask(request.key(), chat_body(request))
+    async def complete(self, request: Request, n: int = 1) -> list[Reply]:
+        """Wait for the batch that brings the reply, a single one whatever `n`."""
+        return [await self._batches.ask(request.key(), chat_body(request, seeded=self._config.seeded))]
 
     async def queue(self) -> int | None:
         """Of no use here: there is no limit to be found."""
@@ -290,23 +304,43 @@ class OpenAIBatches:
         await self._servers.aclose()
 
     def _read(self, data: dict[str, Any]) -> Reply:
-        return _whole_reply(next(iter(data.get("choices") or []), None), data, self._config.max_reply_chars)
+        choice = next(iter(data.get("choices") or []), None)
+        return _whole_reply(choice, data, _usage(data), self._config.max_reply_chars)
 
 
-def _whole_reply(choice: Any, data: dict[str, Any], max_chars: int) -> Reply:
+def _whole_reply(choice: Any, data: dict[str, Any], usage: Usage, max_chars: int) -> Reply:
     """One choice of an answer. BackendError, with the tokens that it cost, if there is no text or too much."""
     try:
-        reply = _reply(choice, data)
+        reply = _reply(choice, data, usage)
         if len(reply.text) > max_chars:
             raise BackendError(f"reply of {len(reply.text):,} characters exceeds max_reply_chars={max_chars:,}")
     except BackendError as error:
-        usage = _usage(data)
         error.tokens = usage.prompt_tokens, usage.completion_tokens
         raise
     return reply
 
 
-def _reply(choice: Any, data: dict[str, Any]) -> Reply:
+def _shares(choices: list[Any], usage: Usage) -> list[Usage]:
+    """What each choice used of an answer's tokens, of which servers tell the sum: it is the sum of these.
+
+    The first one has all of the prompt; the rest goes by the length of the texts.
+    """
+    ends = list(itertools.accumulate((1 + _length(choice) for choice in choices), initial=0))
+    upto = [usage.completion_tokens * end // ends[-1] for end in ends]
+    return [
+        Usage(prompt_tokens=0 if number else usage.prompt_tokens, completion_tokens=end - begin)
+        for number, (begin, end) in enumerate(itertools.pairwise(upto))
+    ]
+
+
+def _length(choice: Any) -> int:
+    """Characters of text and thinking in a choice, whatever came as one."""
+    message = choice.get("message") if isinstance(choice, dict) else None
+    said = message.values() if isinstance(message, dict) else ()
+    return sum(len(text) for text in said if isinstance(text, str))
+
+
+def _reply(choice: Any, data: dict[str, Any], usage: Usage) -> Reply:
     """One choice as a Reply; a retryable BackendError if it holds no text."""
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
@@ -324,7 +358,7 @@ def _reply(choice: Any, data: dict[str, Any]) -> Reply:
     return Reply(
         text=text,
         finish_reason=str(finish),
-        usage=_usage(data),
+        usage=usage,
         model=str(data.get("model") or ""),
         reasoning=reasoning if isinstance(reasoning, str) else None,
     )

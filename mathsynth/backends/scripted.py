@@ -67,8 +67,15 @@ class Scripted:
     def __init__(self, config: Config, script: Script) -> None:
         self._config, self._script = config, script
 
-    async def complete(self, request: Request) -> Reply:
-        """What the script says to this request."""
+    async def complete(self, request: Request, n: int = 1) -> list[Reply]:
+        """What the script says to this request and those after it."""
+        replies = []
+        for _ in range(n):
+            replies.append(self._reply(request))
+            request = request.after()
+        return replies
+
+    def _reply(self, request: Request) -> Reply:
         said = self._script(request)
         if isinstance(said, Reply):
             return said

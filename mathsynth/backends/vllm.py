@@ -30,7 +30,7 @@ from mathsynth.records import Usage
 
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
-    from vllm.outputs import RequestOutput
+    from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.sampling_params import SamplingParams
     from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -114,6 +114,16 @@ class Config(ModelConfig):
             raise ValueError(f"{name!r} is set by the model's own key {OURS[name]!r}")
         return value
 
+    @property
+    def in_process(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def gpus(self) -> int:
+        """One for each part of each copy."""
+        return self.tensor_parallel_size * self.data_parallel_size
+
 
 def connect(config: ModelConfig, home: Home | None = None) -> Backend:
     """An engine that starts with its first request. UsageError if vLLM or the adapter is missing."""
@@ -174,8 +184,8 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._tokens = lru_cache(PROMPTS_KEPT)(self._encode)
 
-    async def complete(self, request: Request) -> Reply:
-        """One reply. Cancelling takes the request out of the engine. UsageError if vLLM does not start."""
+    async def complete(self, request: Request, n: int = 1) -> list[Reply | BackendError]:
+        """Cancelling takes the request out of the engine. UsageError if vLLM does not start."""
         engine = self._engine or await self._start()
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
@@ -186,7 +196,7 @@ class VllmEngine:
             async for output in engine.generate(
                 # The form that vLLM's own renderer gives: any other is prepared once more, in another thread.
                 {"type": "token", "prompt_token_ids": list(prompt)},
-                self._parameters(request),
+                self._parameters(request, n),
                 f"mathsynth-{next(self._numbers)}",
                 lora_request=self._lora,
             ):
@@ -200,15 +210,18 @@ class VllmEngine:
             raise BackendError(f"vLLM refused the request ({_line(error)})") from None
         if last is None or not last.outputs:
             raise BackendError("vLLM ended without a reply", retryable=True)
-        best = last.outputs[0]
-        if best.finish_reason in (None, "abort", "error"):
-            raise BackendError(f"vLLM broke the reply off ({best.finish_reason})", retryable=True)
-        return Reply(
-            text=best.text,
-            finish_reason=str(best.finish_reason),
-            usage=Usage(prompt_tokens=len(prompt), completion_tokens=len(best.token_ids)),
-            model=self._config.model,
-        )
+        replies = [self._reply(choice, 0 if number else len(prompt)) for number, choice in enumerate(last.outputs)]
+        if isinstance(replies[0], BackendError) and n == 1:
+            raise replies[0]
+        return replies
+
+    def _reply(self, choice: CompletionOutput, prompt_tokens: int) -> Reply | BackendError:
+        usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=len(choice.token_ids))
+        if choice.finish_reason in (None, "abort", "error"):
+            error = BackendError(f"vLLM broke the reply off ({choice.finish_reason})", retryable=True)
+            error.tokens = usage.prompt_tokens, usage.completion_tokens
+            return error
+        return Reply(text=choice.text, finish_reason=str(choice.finish_reason), usage=usage, model=self._config.model)
 
     async def queue(self) -> int | None:
         """Not known."""
@@ -304,12 +317,13 @@ class VllmEngine:
             raise BackendError(f"{self._config.model}: its chat template fails ({_line(error)})", fatal=True) from None
         return tuple(tokenizer.encode(text, add_special_tokens=False))
 
-    def _parameters(self, request: Request) -> SamplingParams:
+    def _parameters(self, request: Request, n: int) -> SamplingParams:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         sampling = request.sampling
         further = {name: value for name, value in sampling.extra_body.items() if name != "chat_template_kwargs"}
         return SamplingParams(
+            n=n,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=sampling.max_tokens,

@@ -92,7 +92,7 @@ def line(now: Numbers) -> str:
     if now.paused:
         parts.append("paused")
     if now.answered or now.in_flight:
-        parts.append(f"{now.in_flight} in flight")
+        parts.append(f"in flight {now.in_flight}/{now.limit}")
         parts.append(f"{now.tokens_per_second:,.0f} tok/s")
     if now.reused:
         parts.append(f"{now.reused:,} reused")

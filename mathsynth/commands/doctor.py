@@ -22,7 +22,7 @@ from mathsynth.sandbox.results import Config
 from mathsynth.servers import Fleet
 from mathsynth.shards import SERVERS
 
-EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "programs": "sympy"}
+EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "ray": "ray", "programs": "sympy"}
 
 Finding = tuple[str, bool, str]
 
@@ -49,7 +49,7 @@ def _sandbox() -> tuple[bool, str]:
             with_what = ", ".join(f"{name} {version}" for name, version in sorted(sandbox.libraries.items()))
             return True, f"{sandbox.tier}; programs have {with_what}"
     except MathsynthError as error:
-        return False, str(error)
+        return True, f"none ({error})"  # most recipes need none
 
 
 def examine(recipe: Recipe, say: Callable[[str], None]) -> Iterator[Finding]:

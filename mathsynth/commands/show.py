@@ -52,8 +52,10 @@ def text_of(row: dict[str, Any]) -> str:
         lines.append(f"FAILED in {row['stage']} at {row['boundary']}: {row['error']}")
         row = row["row"]
     for name, value in row.items():
-        if name == "schema" or value in (None, "", [], {}):
+        if name == "schema" or value in (None, "", [], {}) or (name == "response" and row.get("turns")):
             continue
+        if name == "turns":
+            value = "\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in value)
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
         lines.append(f"{name}:\n    " + text.replace("\n", "\n    ") if "\n" in text else f"{name}: {text}")
     return "\n".join(lines) + "\n"

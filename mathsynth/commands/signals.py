@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 
-from mathsynth.context import Stop
+from mathsynth.live import Stop
 
 KILLED_BY_TERM = 143
 

@@ -1,4 +1,7 @@
-"""Runs one step in this process: drain the stage, write its shards, check the ledger, seal it with a manifest."""
+"""Runs one step: drain the stage, write its shards, check the ledger, seal it with a manifest.
+
+`Local` is the executor that does all work in this process and its own workers.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from typing import IO, Any
 import orjson
 
 import mathsynth
+from mathsynth.backends import connect
 from mathsynth.context import Context
 from mathsynth.errors import RunError, Stopped
+from mathsynth.executors import Executor
 from mathsynth.parts import KEPT, PLACES, Part, PlaceWriter
 from mathsynth.recipe import Step
 from mathsynth.records import Dropped, Failed, Outcoming, Record
@@ -38,10 +43,22 @@ from mathsynth.shards import (
     write_json,
 )
 from mathsynth.stages import load_stage
+from mathsynth.verifier.worker import Checker
 
 SHARD_ROWS = 1000
 USE = ".use.json"
 """Where a step's replies begin in its journal, and what interrupted attempts at it counted."""
+
+
+class Local:
+    """This process."""
+
+    connect = staticmethod(connect)
+    checker = staticmethod(Checker)
+
+    def rows(self, step: Step, records: Iterable[Record], ctx: Context) -> Iterator[Outcoming]:
+        """The stage itself."""
+        return load_stage(step.stage).run(iter(records), step.config, ctx)
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,13 @@ class Split:
 
 
 def run_step(
-    step: Step, records: Iterable[Record], directory: Path, ctx: Context, rows: int | None, split: Split | None = None
+    step: Step,
+    records: Iterable[Record],
+    directory: Path,
+    ctx: Context,
+    executor: Executor,
+    rows: int | None,
+    split: Split | None = None,
 ) -> Manifest:
     """Run a step into its directory. Whatever an interrupted attempt left there but replies is written anew.
 
@@ -70,7 +93,7 @@ def run_step(
     use: dict[str, ModelUse] = {}
     try:
         earlier = _earlier_attempts(step, directory, ctx)
-        counts, shards = _drain(step, records, directory, ctx, split)
+        counts, shards = _drain(step, records, directory, ctx, executor, split)
         done = True
     finally:
         try:
@@ -108,7 +131,7 @@ def begin(step: Step, directory: Path) -> None:
 
 
 def _drain(
-    step: Step, records: Iterable[Record], directory: Path, ctx: Context, split: Split | None
+    step: Step, records: Iterable[Record], directory: Path, ctx: Context, executor: Executor, split: Split | None
 ) -> tuple[Counts, list[FileSeal]]:
     ledger = _Ledger()
     dropped: Counter[str] = Counter()
@@ -120,7 +143,7 @@ def _drain(
             ctx.places = PlaceWriter(files.enter_context(atomic(directory / PLACES)), split.places)
 
         def kept() -> Iterator[bytes]:
-            for row in _made(step, records, ledger, ctx, split):
+            for row in _made(step, records, ledger, ctx, executor, split):
                 ledger.account(row)
                 if isinstance(row, Dropped):
                     dropped[row.reason] += 1
@@ -145,15 +168,14 @@ def _drain(
 
 
 def _made(
-    step: Step, records: Iterable[Record], ledger: _Ledger, ctx: Context, split: Split | None
+    step: Step, records: Iterable[Record], ledger: _Ledger, ctx: Context, executor: Executor, split: Split | None
 ) -> Iterator[Outcoming]:
     """What a step makes of its records; in a part of a run, only its own rows of a step that needs all."""
-    stage = load_stage(step.stage)
     if split is None or split.own is None:
-        yield from stage.run(ledger.reading(records, ctx), step.config, ctx)
+        yield from executor.rows(step, ledger.reading(records, ctx), ctx)
         return
     # The input is cheap to read again. What another such step made is in the run's own directory.
-    for row in records if step.number else stage.run(iter(()), step.config, ctx):
+    for row in records if step.number else executor.rows(step, iter(()), ctx):
         if ctx.stopping:
             raise Stopped(ctx.stopping)
         # A row put aside goes with the one after it.

@@ -2,8 +2,10 @@
 
 A format module has
 * a docstring, whose first line is its help;
-* `PROMPTS`, the names of its prompts, first the one that a recipe may replace; `RUNS`, whether it runs programs;
-  `NOT_JUNK`, the names of the junk rules that don't fit it;
+* `PROMPTS`, the names of its prompts, first the one that a recipe may replace; `VALUES`, what these are given beside
+  `question` and `answer_format`; `RUNS`, whether it runs programs; `NOT_JUNK`, the names of the junk rules that don't
+  fit it;
+* `def calls(ask)`: how many model calls one sample takes, (least that give a row, most);
 * `async def attempt(problem, sample, ask, ctx)`: everything that one sample asks and runs. All of it is in the journal
   once it is done, so the same call again gives the same attempt and costs nothing: an interrupted one goes on at its
   next turn, and a kept one is read back when its row is written;
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.backends.base import Reply, Request
+from mathsynth.code_blocks import answers_in
 from mathsynth.errors import UsageError
 from mathsynth.records import Outcome, Problem, Solution, Turn, Usage, Verdict
 from mathsynth.sandbox.results import Result
@@ -45,6 +48,20 @@ class ToolRules(BaseModel):
     """Characters of an output that the model is shown; the middle of a longer one is cut out, with a marker."""
 
 
+class DialogueRules(BaseModel):
+    """How long a tutor and a student may talk."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_student_turns: int = Field(default=12, ge=2, le=64)
+    """Turns of the student, the question being the first; a dialogue that is not finished by then counts for
+    nothing (Code Soliloquies: 8 on average, at most 34)."""
+    retries: int = Field(default=2, ge=0, le=8)
+    """Further tries of a turn whose form is wrong or whose program fails; each is told what was wrong."""
+    output_chars: int = Field(default=400, ge=40)
+    """Characters of an output that the tutor is shown; the middle of a longer one is cut out, with a marker."""
+
+
 NOT_CHECKED = frozenset(("timeout", "memory", "infra_error"))
 """Ends of a program that say nothing about its answer."""
 
@@ -57,6 +74,7 @@ class Ask:
     prompt: str
     sampling: Mapping[str, Any] = field(default_factory=dict)
     tool: ToolRules = field(default_factory=ToolRules)
+    dialogue: DialogueRules = field(default_factory=DialogueRules)
 
 
 @dataclass(frozen=True)
@@ -98,8 +116,12 @@ class Format(Protocol):
     """A format module, as the stages see it."""
 
     PROMPTS: tuple[str, ...]
+    VALUES: frozenset[str]
     RUNS: bool
     NOT_JUNK: frozenset[str]
+
+    def calls(self, ask: Ask) -> tuple[int, int]:
+        """Model calls of one sample."""
 
     async def attempt(self, problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
         """One sample. BackendError if the model can't be asked."""
@@ -146,3 +168,20 @@ def why_not(result: Result) -> Verdict | None:
     said = (result.stderr.strip().splitlines() or [""])[-1][:200]
     outcome: Outcome = "undecided" if result.status in NOT_CHECKED else "wrong"
     return fault(outcome, f"program_{result.status}", said or f"the program ended with {result.status}")
+
+
+async def supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
+    """The verdict, undecided if the answer that was read is nothing that the output states."""
+    answer = verdict.extracted
+    if answer is None or verdict.outcome == "wrong":
+        return verdict
+    for stated in answers_in(output):
+        if (await ctx.grader.checker.check(answer, answer=stated)).outcome == "correct":
+            return verdict
+    return Verdict(
+        outcome="undecided",
+        rule="unsupported",
+        reason=f"the last output does not say {answer}",
+        extracted=None,
+        how=verdict.how,
+    )

@@ -7,8 +7,14 @@ from mathsynth.formats import Ask, Attempt
 from mathsynth.records import Problem, Solution, Verdict
 
 PROMPTS = ("solve",)
+VALUES: frozenset[str] = frozenset()
 RUNS = False
 NOT_JUNK: frozenset[str] = frozenset()
+
+
+def calls(ask: Ask) -> tuple[int, int]:
+    """One."""
+    return 1, 1
 
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:

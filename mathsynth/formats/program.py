@@ -17,11 +17,17 @@ from mathsynth.verifier import CUT
 from mathsynth.verifier.thinking import split
 
 PROMPTS = ("solve-program",)
+VALUES: frozenset[str] = frozenset()
 RUNS = True
 NOT_JUNK = frozenset(("no_reasoning",))
 """The program is the reasoning; one that calculates nothing is refused here."""
 
 NO_PROGRAM = fault("wrong", "no_program", "no whole fenced Python program")
+
+
+def calls(ask: Ask) -> tuple[int, int]:
+    """One."""
+    return 1, 1
 
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:

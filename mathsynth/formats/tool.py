@@ -11,20 +11,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mathsynth.backends.base import Message, Reply, Request
-from mathsynth.code_blocks import Block, answers_in, bare, fenced, first_block, shown, without_code
+from mathsynth.code_blocks import Block, bare, fenced, first_block, shown, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, ToolRules, fault, final_answer
+from mathsynth.formats import Ask, Attempt, ToolRules, fault, final_answer, supported
 from mathsynth.records import Problem, Solution, Turn, Verdict
 from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
 
 PROMPTS = ("solve-tool",)
+VALUES: frozenset[str] = frozenset()
 RUNS = True
 NOT_JUNK = frozenset(("no_reasoning",))
 """Its last turn says what the program found."""
 
 STOP = ("```output",)
 """Where a model begins to make up an output."""
+
+
+def calls(ask: Ask) -> tuple[int, int]:
+    """A block and the answer; at most as many blocks as allowed and a last reply."""
+    return 2, ask.tool.max_blocks + 1
 
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
@@ -77,7 +83,7 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
         verdict = await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
     else:
         verdict = await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
-    return await _supported(verdict, attempt.output, ctx)
+    return await supported(verdict, attempt.output, ctx)
 
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
@@ -93,7 +99,7 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
                 return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
     final = said[-1] if said else ""
     verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
-    return await _supported(verdict, output, ctx)
+    return await supported(verdict, output, ctx)
 
 
 class Session:
@@ -161,23 +167,6 @@ def _end(reply: Reply, text: str, session: Session) -> Verdict | None:
     if session.failed:
         return fault("wrong", "answer_after_error", "the last block failed and no other followed")
     return None
-
-
-async def _supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
-    """The verdict, undecided if the answer that was read is nothing that the output states."""
-    answer = verdict.extracted
-    if answer is None or verdict.outcome == "wrong":
-        return verdict
-    for stated in answers_in(output):
-        if (await ctx.grader.checker.check(answer, answer=stated)).outcome == "correct":
-            return verdict
-    return Verdict(
-        outcome="undecided",
-        rule="unsupported",
-        reason=f"the last output does not say {answer}",
-        extracted=None,
-        how=verdict.how,
-    )
 
 
 def prose(row: Solution) -> str:

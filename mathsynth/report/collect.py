@@ -170,6 +170,7 @@ class Tally:
         self._models: dict[str, Group] = {}
         self._right: dict[tuple[str, str], Right] = {}
         self._refused = Names()
+        self.tutor_turns = self.python_turns = 0
         self.errors = Names()
         self._examples: dict[str, Few[Example]] = {}
         self._dropped: dict[tuple[str, str], Few[Example]] = {}
@@ -246,6 +247,10 @@ class Tally:
         self.tokens.add(row.usage.completion_tokens if row.usage else 0)
         self.characters.add(len(row.response))
         self.finish_reasons.add(row.finish_reason)
+        if row.checks and (dialogue := row.checks.dialogue):
+            # The last one only sums up; Code Soliloquies counts none there either.
+            self.tutor_turns += dialogue.student_turns - 1
+            self.python_turns += dialogue.python_turns
         self.rules.add(row.verdict.rule if row.verdict else UNKNOWN)
         if row.meta and row.meta.persona is not None:
             self.personas.add(str(row.meta.persona))

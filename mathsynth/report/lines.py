@@ -36,10 +36,18 @@ class Difficulty(msgspec.Struct):
     pass_rate: float | None = None
 
 
+class Dialogue(msgspec.Struct):
+    """Of `Solution.checks.dialogue`."""
+
+    student_turns: int = 0
+    python_turns: int = 0
+
+
 class Checks(msgspec.Struct):
-    """Of `Solution.checks`; None where steps were not looked at."""
+    """Of `Solution.checks`; `false_steps` is None where steps were not looked at."""
 
     false_steps: list[str] | None = None
+    dialogue: Dialogue | None = None
 
 
 class Meta(msgspec.Struct):

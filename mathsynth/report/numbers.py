@@ -123,6 +123,10 @@ class RunNumbers:
     personas: Names
     errors: Names
     """What failed rows met."""
+    tutor_turns: int
+    """Turns of the tutor in the dialogues among the rows, but for the last of each."""
+    python_turns: int
+    """Those for which a program was run."""
     right: tuple[Right, ...]
     examples: tuple[Example, ...]
     dropped: tuple[Example, ...]
@@ -204,6 +208,8 @@ def gather(run: Path) -> RunNumbers:
         undecided=tally.undecided,
         personas=tally.personas,
         errors=tally.errors,
+        tutor_turns=tally.tutor_turns,
+        python_turns=tally.python_turns,
         right=tally.right(),
         examples=tally.examples(),
         dropped=tally.dropped(),

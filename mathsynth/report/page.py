@@ -82,6 +82,9 @@ def _tiles(numbers: RunNumbers) -> list[tuple[str, str, str]]:
             ("Pass rate", percent(s.pass_rate), f"{count(s.corrects)} of {replies} right"),
             ("Tokens sampled", count(s.tokens), f"{percent(s.unsolved_share)} on unsolved problems"),
         ]
+    if turns := numbers.tutor_turns:
+        share = percent(numbers.python_turns / turns)
+        tiles.append(("Python turns", share, f"of {count(turns)} turns of tutors before their last"))
     speed = rate(numbers.tokens_per_second, numbers.reused)
     if speed != "–":
         reused = f"{some(numbers.reused, 'reply', 'replies')} reused" if numbers.reused else "all steps together"

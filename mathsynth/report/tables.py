@@ -81,6 +81,9 @@ def summary(numbers: RunNumbers) -> Group:
             lines.append(("tokens per second", speed))
     if numbers.rows_from:
         lines.append(("rows", f"{count(numbers.rows)} from {some(numbers.problems, 'problem')}"))
+    if turns := numbers.tutor_turns:
+        share = percent(numbers.python_turns / turns)
+        lines.append(("python turns", f"{share} of {count(turns)} turns of tutors before their last"))
     if numbers.train:
         lines.append(("training data", _near(numbers.train)))
     if numbers.report.exists():

@@ -55,9 +55,9 @@ class Sandbox:
         self._threads: ThreadPoolExecutor | None = None
         self.libraries: dict[str, str] = {"python": platform.python_version()}
         """What programs are run with: name -> version."""
+        for _ in range(self.workers - 1):
+            self._idle.put(None)
         self.tier = self._find()
-        for _ in range(self.workers - self._idle.qsize()):
-            self._idle.queue.insert(0, None)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -155,6 +155,7 @@ class Sandbox:
                 "(sandbox: {command: docker run --rm -i --network none IMAGE}), or trust them (sandbox: {unsafe: true})"
             )
         self._confined = False
+        self._idle.put(None)
         return Tier("rlimits", f"limits only, as sandbox.unsafe says; {why}")
 
     def _start(self) -> Worker:

@@ -25,7 +25,7 @@ from mathsynth.verifier.thinking import split
 if TYPE_CHECKING:
     from mathsynth.context import Context
 
-VERSION = 2
+VERSION = 3
 SCOPE = "all"
 TAKES = (Solution,)
 GIVES = Solution
@@ -36,7 +36,8 @@ class Config(StageConfig):
 
     format: training.Format = "messages"
     """`messages` (role, content), `alpaca` (instruction, input, output), `sharegpt` (conversations: from, value), or
-    `prompt_completion` (two texts; the prompt ends in a blank line, because trainers join them as they are)."""
+    `prompt_completion` (two texts; the prompt ends in a blank line, because trainers join them as they are). Rows with
+    turns need one of the first two kinds of chat, where tool output has a role of its own and can be masked."""
     files: training.Files = "jsonl"
     """`jsonl`, `parquet`, or `datasets` (a folder for `datasets.load_from_disk`)."""
     validation: float = Field(default=0.0, ge=0, le=0.5)
@@ -74,7 +75,7 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
                 if reason:
                     yield ctx.dropped(record, reason, detail)
                     continue
-                row = training.render(config.format, record.question, response, config.system)
+                row = training.render(config.format, record.question, response, config.system, record.turns)
                 if config.reasoning == "field":
                     row["messages"][-1]["reasoning_content"] = _thinking(record)
                 if config.metadata:
@@ -102,6 +103,9 @@ def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
             return "", "unclosed_reasoning", "its thinking is never closed"
         if thought is not None and not _gives_the_same(text, solution.response):
             return "", "answer_in_reasoning", "without its thinking it does not give its answer"
+    if solution.turns and config.format not in training.CHATS:
+        can = " or ".join(training.CHATS)
+        return "", "has_turns", f"{config.format} has one text, in which tool output can't be masked; {can} can"
     if not text.strip():
         return "", "empty", "the response is empty"
     length = len(solution.question) + len(text)

@@ -21,7 +21,7 @@ from mathsynth.allocation import Allocator, Trials, rows_wanted
 from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
-from mathsynth.formats import Ask, ToolRules, load_format
+from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
 from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, outcome_of
 from mathsynth.settings import validate
@@ -63,11 +63,14 @@ class Config(StageConfig):
     `dialogue`: a tutor, who may calculate, with a student; `adapt`: `cot` for problems of a measured pass rate of at
     least `text_from`, else `tool` (the step `measure` measures)."""
     prompt: str = ""
-    """The prompt; it is given `question` and `answer_format`. By default the format's own (`solve`, …)."""
+    """The prompt; it is given `question` and `answer_format`. By default the format's own (`solve`, …; of a
+    `dialogue`, `tutor-reply`)."""
     text_from: float = Field(default=0.5, ge=0, le=1)
     """The pass rate from which `adapt` asks for text."""
     tool: ToolRules = ToolRules()
     """`tool` traces."""
+    dialogue: DialogueRules = DialogueRules()
+    """How long tutor and student of a `dialogue` may talk."""
     policy: Literal["fixed", "uniform", "prop2diff", "adaptive"] = "uniform"
     """`fixed`: k samples each; `uniform`: until k correct; `prop2diff`: correct ones in proportion to difficulty;
     `adaptive`: the same without a pilot, and under a token budget each sample goes where it gains most."""
@@ -112,20 +115,21 @@ class Config(StageConfig):
         return any(load_format(form).RUNS for form in self.formats)
 
     def prompt_values(self) -> frozenset[str]:
-        """The problem, and how the model's config wants the answer."""
-        return frozenset({"question", "answer_format"})
+        """The problem, how the model's config wants the answer, and what its formats say beside."""
+        return frozenset({"question", "answer_format"}).union(*(load_format(form).VALUES for form in self.formats))
 
     def model_names(self) -> tuple[str, ...]:
         """The models that are asked."""
         return (self.model,)
 
     def calls_per_row(self) -> tuple[int, int]:
-        """From the luckiest problem to the trial cap; a trace takes a call for each block and one for its end."""
+        """From the luckiest problem to the trial cap."""
+        each = [load_format(form).calls(_how(form, self)) for form in self.formats]
+        fewest, most = min(least for least, _ in each), max(most for _, most in each)
+        if self.policy == "fixed":
+            return self.k * fewest, max(self.k, self.vote.samples) * most
         wanted = {"uniform": self.k, "prop2diff": self.pilot, "adaptive": rows_wanted(self.k, 0)}
-        least = self.k if self.policy == "fixed" else min(wanted[self.policy], self.max_trials)
-        most = max(self.k if self.policy == "fixed" else self.max_trials, self.vote.samples)
-        turns = self.tool.max_blocks + 1 if "tool" in self.formats else 1
-        return least * (2 if self.format == "tool" else 1), most * turns
+        return min(wanted[self.policy], self.max_trials) * fewest, max(self.max_trials, self.vote.samples) * most
 
     def rows_per_row(self) -> tuple[int, int]:
         """At most k solutions."""
@@ -237,7 +241,7 @@ def _format(problem: Problem, config: Config) -> str:
 
 def _how(form: str, config: Config) -> Ask:
     own = load_format(form).PROMPTS[0]
-    return Ask(config.model, config.prompt or own, config.sampling, config.tool)
+    return Ask(config.model, config.prompt or own, config.sampling, config.tool, config.dialogue)
 
 
 async def _ask(asked: Asked, sample: int, config: Config, ctx: Context) -> Sample:

@@ -40,8 +40,8 @@ class Config(StageConfig):
     keep: tuple[Literal["correct", "wrong", "undecided"], ...] = Field(default=("correct",), min_length=1)
     """Verdicts that go on."""
     replay: bool = False
-    """Run the programs of `program` and `tool` rows again: one that prints something else than is stored is put aside
-    as undecided, for it depends on more than its text."""
+    """Run the programs of `program`, `tool` and `dialogue` rows again: one that prints something else than is stored is
+    put aside as undecided, for it depends on more than its text."""
 
     def runs_programs(self) -> bool:
         """Only to replay them."""

@@ -173,7 +173,7 @@ class Checker:
         if found is None:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="verifier")
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, self._slow, asked)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, self.slow, asked)
         return verdict(asked, found, self.policy)
 
     def check_now(
@@ -189,7 +189,7 @@ class Checker:
         if isinstance(asked, Verdict):
             return asked
         found = self._fast(asked)
-        return verdict(asked, self._slow(asked) if found is None else found, self.policy)
+        return verdict(asked, self.slow(asked) if found is None else found, self.policy)
 
     def _fast(self, asked: Question) -> Finding | None:
         if self._pid != os.getpid():
@@ -204,16 +204,18 @@ class Checker:
             found = judge(asked.reference, asked.answer, self.policy, slow=False)
         except (NeedSlow, RecursionError):
             return None
-        self._remember(pair, found)
+        self.remember(asked, found)
         return found
 
-    def _remember(self, pair: tuple[str, str], found: Finding) -> None:
+    def remember(self, asked: Question, found: Finding) -> None:
+        """Answer the same question so from now on."""
         with self._lock:
-            self._known[pair] = found
+            self._known[asked.reference, asked.answer] = found
             if len(self._known) > CACHE_SIZE:
                 self._known.popitem(last=False)
 
-    def _slow(self, asked: Question) -> Finding:
+    def slow(self, asked: Question) -> Finding:
+        """What a worker process finds; blocks, at most for the deadline and the wait for a free one."""
         for _ in range(2):
             worker = self._idle.get()
             again: _Worker | None = None
@@ -227,7 +229,7 @@ class Checker:
                 found = worker.ask(asked.reference, asked.answer)
                 if found.rule not in ("timeout", "memory") and worker.asked < RECYCLE_AFTER:
                     again = worker
-                self._remember((asked.reference, asked.answer), found)
+                self.remember(asked, found)
                 return found
             except (_Died, ValueError, OSError):
                 continue  # gone, or closed under our hands: once more with a fresh one
