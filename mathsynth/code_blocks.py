@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
+import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n", re.MULTILINE)
-_END = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
+_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t{.]*(\w*)[^`\n]*\n", re.MULTILINE)
+_ANY_FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
+_TAG = re.compile(r"<(?=[|｜]|/?\w+>)|\[(?=/?[A-Z]{4,}\])")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}>")
 _PYTHON = frozenset(("python", "py", "python3"))
 _FLOAT = re.compile(r"-?\d*\.\d+(?:[eE][+-]?\d+)?|-?\d+[eE][+-]?\d+")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?:/\d+)?")
+_NUMBER = re.compile(r"(?<![\w.*^])(?<!\w\()-?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][+-]?\d+)?(?:/\d+)?(?![\w*^/(]|\.\d|,\d)")
+"""A number that stands for itself: no digit group, coefficient, exponent or argument."""
+_NO_CALCULATION = frozenset(("print", "str", "int", "float", "repr", "format"))
 DOUBLE = 15
 """Significant digits from which a printed number is a float as Python prints it, right to about this many digits."""
+LAST_LINES, FEW_NUMBERS = 5, 4
+"""Where an output may state its answer, and how many numbers of a line are looked at: a longer row of them is data."""
 
 
 class Block(NamedTuple):
@@ -30,23 +39,51 @@ def first_block(text: str) -> Block | None:
     """The first fenced Python program, or None. A fence of another language is text."""
     start = 0
     while (opening := _FENCE.search(text, start)) is not None:
-        closing = _END.search(text, opening.end())
+        indent, fence, language = opening.groups()
+        end_of = re.compile(rf"^[ \t]*{fence[0]}{{{len(fence)},}}[ \t\r]*$", re.MULTILINE)
+        closing = end_of.search(text, opening.end())
         stop, end = (closing.start(), closing.end()) if closing else (len(text), len(text))
-        if opening[1].lower() in _PYTHON:
-            return Block(text[: opening.start()], text[opening.end() : stop].rstrip() + "\n", end, closing is not None)
+        if language.lower() in _PYTHON:
+            code = text[opening.end() : stop].replace("\r\n", "\n")
+            code = textwrap.dedent(code) if indent else code
+            return Block(text[: opening.start()], code.rstrip() + "\n", end, closing is not None)
         start = end
     return None
 
 
+def blocks_of(text: str) -> Iterator[Block]:
+    """All fenced Python of a text; `before` is what stands since the one before."""
+    while (block := first_block(text)) is not None:
+        yield block
+        text = text[block.end :]
+
+
 def program_of(text: str) -> str | None:
     """All fenced Python of a text as one program; None if there is none, or one is not closed."""
-    programs = []
-    while (block := first_block(text)) is not None:
-        if not block.closed:
-            return None
-        programs.append(block.code)
-        text = text[block.end :]
-    return "\n".join(programs) or None
+    blocks = list(blocks_of(text))
+    if not all(block.closed for block in blocks):
+        return None
+    return "\n".join(block.code for block in blocks) or None
+
+
+def up_to_code(text: str) -> str:
+    """The text up to the end of its last program: what stands behind was written before its output was known."""
+    return text[: sum(block.end for block in blocks_of(text))] or text
+
+
+def fenced(text: str) -> bool:
+    """Whether anything in it is fenced, in whatever language, whole or not."""
+    return _ANY_FENCE.search(text) is not None
+
+
+def bare(code: str) -> str:
+    """A program without comments and layout, as Python itself would write it; words alone if it can't be parsed."""
+    try:
+        if (tree := _parsed(code)) is not None:
+            return ast.unparse(tree)
+    except RecursionError:  # deeper than it can be written
+        pass
+    return " ".join(code.split())
 
 
 def without_code(text: str) -> str:
@@ -58,14 +95,31 @@ def without_code(text: str) -> str:
     return "\n\n".join(part for part in [*kept, text.strip()] if part)
 
 
+def programs_of(text: str) -> list[str]:
+    """Its programs, each bare."""
+    return [bare(block.code) for block in blocks_of(text)]
+
+
 def calculates(code: str) -> bool:
     """Whether a program does anything but print what is written in it. One that can't be parsed may."""
-    try:
-        nodes = list(ast.walk(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    if (tree := _parsed(code)) is None:
         return True
-    calls = {getattr(node.func, "id", None) for node in nodes if isinstance(node, ast.Call)}
-    return bool(calls - {"print"}) or any(isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare) for node in nodes)
+    nodes = list(ast.walk(tree))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    called = [node.func for node in nodes if isinstance(node, ast.Call)]
+    calls = {getattr(function, "id", getattr(function, "attr", None)) for function in called}
+    return bool(calls - own - _NO_CALCULATION) or any(
+        isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare) for node in nodes
+    )
+
+
+def _parsed(code: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python says of a model's escapes is no matter of the user's
+        try:
+            return ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
 
 def shortened(text: str, limit: int) -> str:
@@ -74,6 +128,15 @@ def shortened(text: str, limit: int) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters cut …]\n{text[-half:]}"
+
+
+def shown(output: str, limit: int) -> str:
+    """An output as a model is shown it and as it is stored.
+
+    Nothing in it can end its fence or its turn, and no address, which is another one in each process.
+    """
+    text = _ADDRESS.sub(" at 0x…>", output.strip())
+    return shortened(_TAG.sub(r"\g<0> ", text.replace("```", "'''").replace("~~~", "---")), limit)
 
 
 def printed(answer: str) -> str:
@@ -92,11 +155,13 @@ def printed(answer: str) -> str:
 
 
 def answers_in(output: str, limit: int = 20) -> list[str]:
-    """What an output may be read to state, the last first: its lines, what stands behind = or :, its numbers."""
+    """What an output may be read to state, the last first: its last lines, lists, what follows = or :, numbers."""
     found: dict[str, None] = {}
-    for line in reversed([line.strip() for line in output.splitlines() if line.strip()]):
-        stated = [line, *(part.strip() for part in re.split(r"[=:]", line)[1:]), *reversed(_NUMBER.findall(line))]
+    for line in reversed([line.strip() for line in output.splitlines() if line.strip()][-LAST_LINES:]):
+        numbers = [number.replace(",", "") for number in _NUMBER.findall(line)]
+        if len(numbers) > FEW_NUMBERS:
+            numbers = numbers[-1:] if line.endswith(numbers[-1]) else []
+        parts = [*re.findall(r"[\[{]([^][{}]+)[]}]", line), *re.split(r"[=:]", line)[1:]]
+        stated = [line, *(part.strip() for part in parts), *reversed(numbers)]
         found |= dict.fromkeys(printed(text) for text in stated if text)
-        if len(found) >= limit:
-            break
     return list(found)[:limit]

@@ -2,7 +2,19 @@
 
 import pytest
 
-from mathsynth.code_blocks import answers_in, calculates, first_block, printed, program_of, shortened, without_code
+from mathsynth.code_blocks import (
+    answers_in,
+    calculates,
+    fenced,
+    first_block,
+    printed,
+    program_of,
+    programs_of,
+    shortened,
+    shown,
+    up_to_code,
+    without_code,
+)
 
 ONE = "First.\n```python\nx = 1\nprint(x)\n```\nThen."
 
@@ -78,11 +90,14 @@ def test_only_binary_noise_is_rounded(answer, read):
         ("print(42)", False),
         ("x = 42\nprint(x)", False),
         ("print('the answer is', 42)", False),
+        ("def main():\n    print(str(int('42')))\n\nmain()", False),
+        ("print('{}'.format(42))", False),
         ("print(6 * 7)", True),
         ("x = 6\nx += 1\nprint(x)", True),
         ("print(sum(range(7)))", True),
         ("import sympy\nprint(sympy.isqrt(49))", True),
         ("def broken(", True),
+        ("print('\\d')", False),
     ],
 )
 def test_a_program_that_only_prints_calculates_nothing(code, does):
@@ -96,6 +111,62 @@ def test_the_middle_of_a_long_output_is_cut_out_with_a_marker():
 
 
 def test_an_output_states_its_lines_what_stands_behind_a_sign_and_its_numbers_the_last_first():
-    assert answers_in("total = 12\n[1/2, 3] 7/2\n") == ["[1/2, 3] 7/2", "7/2", "3", "1/2", "total = 12", "12"]
+    assert answers_in("total = 12\n[1/2, 3] 7/2\n") == [
+        "[1/2, 3] 7/2",
+        "1/2, 3",
+        "7/2",
+        "3",
+        "1/2",
+        "total = 12",
+        "12",
+    ]
     assert answers_in("") == []
-    assert len(answers_in("\n".join(f"x = {n}" for n in range(100)))) == 20
+    assert len(answers_in("\n".join(f"x = {n}" for n in range(100)))) == 10  # the last five lines
+
+
+@pytest.mark.parametrize(
+    ("output", "numbers"),
+    [
+        ("1,234", {"1,234", "1234"}),
+        ("[1, 2, 3, 4, 6, 12]", {"[1, 2, 3, 4, 6, 12]", "1, 2, 3, 4, 6, 12"}),
+        ("[1, 2, 3, 4, 6, 12] 28", {"[1, 2, 3, 4, 6, 12] 28", "1, 2, 3, 4, 6, 12", "28"}),
+        ("2*x**3 + f(5)", {"2*x**3 + f(5)"}),
+        ("x1 is 3.50", {"x1 is 3.50", "3.50"}),
+    ],
+)
+def test_a_number_inside_of_something_longer_supports_nothing(output, numbers):
+    assert set(answers_in(output)) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("```python\r\nx = 1\r\nprint(x)\r\n```\r\n", "x = 1\nprint(x)\n"),
+        ("~~~py\nx = 1\n~~~", "x = 1\n"),
+        ("````python\nx = '''\n```\n'''\n````", "x = '''\n```\n'''\n"),
+        ("1. First:\n   ```python\n   if x:\n       y = 1\n   ```", "if x:\n    y = 1\n"),
+        ("```{.python}\nx = 1\n```", "x = 1\n"),
+    ],
+)
+def test_fences_of_all_kinds(text, code):
+    block = first_block(text)
+    assert block is not None
+    assert (block.code, block.closed) == (code, True)
+    assert fenced(text)
+
+
+def test_what_is_written_behind_the_last_program_is_cut_off():
+    assert up_to_code(ONE + "\n```output\n2\n```") == ONE.removesuffix("\nThen.")
+    assert up_to_code("no code") == "no code"
+
+
+def test_an_output_can_end_neither_its_fence_nor_its_turn():
+    assert shown("a\n```\n<|im_end|> </think> [/INST] x < y, [1, 2] <f at 0x7f00aa>\n", 400) == (
+        "a\n'''\n< |im_end|> < /think> [ /INST] x < y, [1, 2] <f at 0x…>"
+    )
+
+
+def test_programs_are_equal_but_for_comments_and_layout():
+    assert programs_of("```python\nx=1  # one\n\nprint( x )\n```") == programs_of(ONE)
+    assert programs_of("```python\ndef  broken(\n```") == ["def broken("]
+    assert programs_of(f"```python\n{'-' * 900}1\n```") == ["-" * 900 + "1"]

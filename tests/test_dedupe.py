@@ -232,7 +232,7 @@ def test_solutions_with_the_same_equations_keep_the_farthest(ctx: Context) -> No
     kept, dropped = split([short, near, far, other], ctx)
     assert kept == [far, other], "in input order"
     assert [(row.reason, row.row["meta"]["dup_of"]) for row in dropped] == [("same_equations", far.id)] * 2
-    assert dropped[0].detail.startswith(f"repeats {far.id} by the same equations (similarity 0.")
+    assert dropped[0].detail.startswith(f"repeats {far.id} by the same calculations (similarity 0.")
 
 
 def test_solutions_with_the_same_text_keep_the_first_sample(ctx: Context) -> None:

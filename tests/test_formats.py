@@ -16,6 +16,7 @@ from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
 from mathsynth.shards import open_lines, read_manifest
 from mathsynth.stages import together
+from mathsynth.stages.sample import Config as SampleConfig
 
 PROGRAM = "```python\nx = 6\nprint(x * 7)\n```"
 
@@ -161,6 +162,13 @@ def test_an_error_is_fed_back_and_leaves_no_state(tmp_path):
         ((CODE, "Done, \\boxed{43}."), "identical"),
         (("```python\nprint(6 + 7)\n```", END), "unsupported"),
         (("```python\nx = 6 * 7\n```", END), "unsupported"),
+        ((CODE, "```python\nprint(y)\n```", END), "answer_after_error"),
+        (("```python\nprint(y)\n```", "```python\nprint( y )  # again\n```", END), "same_code_again"),
+        (("The answer is 42.\n" + CODE, END), "answer_beside_code"),
+        (("```python\nprint(6 * 7)  # \\boxed{42}\n```", END), "answer_beside_code"),
+        (("```text\n42\n```\n" + CODE, END), "other_fence"),
+        ((CODE, END + "\n~~~\nprint(x)\n~~~"), "answer_beside_code"),
+        (("```python\nprint([1, 2, 3, 4, 5, 6 * 7])\n```", END), "unsupported"),
         (tuple(f"```python\nprint(6 * {n})\n```" for n in range(6)), "too_many_blocks"),
     ],
 )
@@ -187,14 +195,9 @@ def test_what_counts_for_nothing_never_passes_later(tmp_path):
             assert ms("verify", path, "-o", "-", *sets).out == ""
 
 
-def test_an_output_before_a_block_that_failed_still_supports_the_answer(tmp_path):
-    [row] = rows(run(tmp_path, tool(CODE, FAILING, END), TOOL + "  verify: {}\n"), "verify")
-    assert row["checks"]["failed_blocks"] == [2]
-
-
 def test_a_row_whose_checks_were_written_by_hand_is_put_aside(tmp_path):
     [row] = rows(run(tmp_path, tool(CODE, END), TOOL), "sample")
-    for checks in ({"failed_blocks": 5}, {"tool": {"max_blocks": -1}}):
+    for checks in ({"tool": 5}, {"tool": {"max_blocks": -1}}):
         (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"checks": checks}) + "\n")
         found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
         assert (found.code, found.out) == (0, "")
@@ -233,6 +236,43 @@ def test_what_was_run_is_in_the_journal_and_runs_once(tmp_path, monkeypatch):
     # Another config asks nothing and runs nothing again.
     run(tmp_path, script, steps, sets=("sample.k=3",))
     assert len(ran) == 1
+
+
+FENCED_THOUGHT = "<think>\n```\nx\n</think>\n\n" + PROGRAM + "\n\nIt prints 43."
+
+
+@pytest.mark.parametrize("thinking", ["keep", "cut", "field"])
+def test_a_program_ends_its_row_and_code_in_thinking_is_not_run(tmp_path, thinking):
+    script = f"def say(said, sample):\n    return {FENCED_THOUGHT!r}\n"
+    steps = ONE_PROGRAM + "  verify: {replay: true, junk: []}\n"
+    [row] = rows(run(tmp_path, script, steps, sets=(f"models.teacher.thinking={thinking}",)), "verify")
+    assert row["response"].endswith(PROGRAM)
+    assert row["response"].startswith("<think>") is (thinking == "keep")
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome", "rule"),
+    [
+        ("The answer is 43.\n\n" + PROGRAM, "wrong", "answer_beside_code"),
+        ("So it is \\boxed{\\text{a blue bird}}.\n\n" + PROGRAM, None, "answer_beside_code"),
+        (PROGRAM + "\n\n```output\n43\n```\n\n" + PROGRAM, "wrong", "other_fence"),
+    ],
+)
+def test_a_text_that_says_otherwise_spoils_its_program(tmp_path, reply, outcome, rule):
+    made = keep_going(tmp_path, f"def say(said, sample):\n    return {reply!r}\n", ONE_PROGRAM)
+    [found] = rejected(made)
+    assert found[1] == rule
+    assert found[0] == outcome or outcome is None
+
+
+def test_what_exit_leaves_unsaid_is_an_error(tmp_path):
+    again = "```python\nprint(7 * 6)\n```"
+    ending = "```python\nprint(6 * 7)\nexit()\n```"
+    [found] = rejected(keep_going(tmp_path, tool(ending, again, END), TOOL))
+    assert found == ("wrong", "answer_after_error")
+    other = tmp_path / "other"
+    other.mkdir()
+    assert len(rows(run(other, tool(ending, END), TOOL + "  verify: {replay: true}\n"), "verify")) == 1
 
 
 LABELLED = """\
@@ -309,6 +349,13 @@ def test_an_error_waits_for_what_is_under_way_beside_it():
     with pytest.raises(BackendError, match="no"):
         asyncio.run(together(works(number) for number in range(5)))
     assert ended == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("form", "calls"), [("cot", (4, 16)), ("program", (4, 16)), ("tool", (8, 80)), ("adapt", (4, 80))]
+)
+def test_a_plan_counts_the_turns_of_a_trace(form, calls):
+    assert SampleConfig(format=form).calls_per_row() == calls
 
 
 def test_reading_a_kept_trace_back_counts_nothing_and_asks_nothing(tmp_path):

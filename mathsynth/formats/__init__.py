@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -30,6 +31,7 @@ from mathsynth.code_blocks import answers_in
 from mathsynth.errors import UsageError
 from mathsynth.records import Outcome, Problem, Solution, Turn, Usage, Verdict
 from mathsynth.sandbox.results import Result
+from mathsynth.verifier import extract
 
 if TYPE_CHECKING:
     from mathsynth.context import Context
@@ -149,6 +151,14 @@ def load_format(name: str) -> Format:
 def fault(outcome: Outcome, rule: str, reason: str) -> Verdict:
     """The verdict on an attempt that counts for nothing."""
     return Verdict(outcome=outcome, rule=rule, reason=reason)
+
+
+def final_answer(text: str) -> str | None:
+    """The final answer that a text already gives in so many words, boxed or in a phrase with a number, else None."""
+    found = extract(text)
+    if found is None or (found.how == "answer phrase" and not re.search(r"\d", found.answer)):
+        return None
+    return found.answer if found.how in ("boxed", "answer phrase") else None
 
 
 def why_not(result: Result) -> Verdict | None:

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from mathsynth.backends.base import Message, Reply, Request
-from mathsynth.code_blocks import calculates, first_block, shortened
+from mathsynth.code_blocks import calculates, first_block, shown
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, DialogueRules, fault, supported, why_not
 from mathsynth.records import Problem, Solution, Turn, Verdict
@@ -94,8 +94,8 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored dialogue; replayed, every program must give its stored output again."""
     output, chars = "", row.checks.get("dialogue", {}).get("output_chars", DialogueRules().output_chars)
     calculations = [pair for pair in pairwise(row.turns) if pair[1].role == "tool"]
-    for number, (program, shown) in enumerate(calculations, 1):
-        output = shown.content
+    for number, (program, printed) in enumerate(calculations, 1):
+        output = printed.content
         if replay:
             block = first_block(program.content)
             result = await ctx.programs.run((block.code if block else "",))
@@ -238,7 +238,7 @@ def _said(text: str) -> str | Verdict:
 
 def _shown(result: Result, chars: int) -> str:
     """An output as the tutor is shown it."""
-    return shortened(result.stdout.strip(), chars)
+    return shown(result.stdout, chars)
 
 
 def _hidden(turn: Turn) -> bool:

@@ -1,16 +1,17 @@
 """One Python program whose last printed line is the answer (program of thoughts), run in the sandbox.
 
 Only a program that ran to its end counts. One that ran out of time or memory could not be checked; one that failed, or
-printed nothing, gives no answer and is wrong.
+printed nothing, gives no answer and is wrong. What stands behind the last program was written before its output was
+known, and is cut off; a text before it that answers otherwise makes the whole wrong.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from mathsynth.code_blocks import calculates, printed, program_of, without_code
+from mathsynth.code_blocks import calculates, fenced, printed, program_of, up_to_code, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, fault, why_not
+from mathsynth.formats import Ask, Attempt, fault, final_answer, why_not
 from mathsynth.records import Problem, Solution, Verdict
 from mathsynth.verifier import CUT
 from mathsynth.verifier.thinking import split
@@ -38,8 +39,13 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
     attempt = Attempt(request, response, (reply,), reasoning=reasoning)
     if reply.finish_reason in CUT:
         return replace(attempt, fault=fault("undecided", "truncated", f"cut ({reply.finish_reason})"))
-    code = program_of(reply.read("cut")[0])
-    return replace(attempt, fault=NO_PROGRAM) if code is None else await tried(code, attempt, ctx)
+    text = reply.read("cut")[0]  # code in thinking is not run
+    code = program_of(text)
+    if code is None:
+        return replace(attempt, fault=NO_PROGRAM)
+    # What stands behind a program was written before its output was known.
+    end = len(response) - len(text) + len(up_to_code(text))
+    return await tried(code, replace(attempt, response=response[:end]), ctx)
 
 
 async def tried(code: str, attempt: Attempt, ctx: Context) -> Attempt:
@@ -61,10 +67,12 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
     if attempt.fault is not None:
         return attempt.fault
     if reference is None:
-        return Verdict(
+        verdict = Verdict(
             outcome="undecided", reason="no reference", rule="no_reference", extracted=attempt.final, how="given"
         )
-    return await ctx.grader.check(reference, answer=attempt.final)
+    else:
+        verdict = await ctx.grader.check(reference, answer=attempt.final)
+    return await _undisputed(verdict, attempt.response, attempt.final, ctx)
 
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
@@ -79,7 +87,18 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
             return found
         if printed(result.answer) != answer:
             return fault("undecided", "replay", f"prints {printed(result.answer)!r} now, {answer!r} is stored")
-    return await ctx.grader.check(reference, answer=answer)
+    return await _undisputed(await ctx.grader.check(reference, answer=answer), row.response, answer, ctx)
+
+
+async def _undisputed(verdict: Verdict, response: str, answer: str, ctx: Context) -> Verdict:
+    """The verdict, unless what stands around the program makes up an output or answers otherwise."""
+    text = without_code(split(response).rest)
+    if fenced(text):
+        return fault("wrong", "other_fence", "something else is fenced beside the program")
+    said = final_answer(text)
+    if said is None or (agrees := (await ctx.grader.checker.check(answer, answer=said)).outcome) == "correct":
+        return verdict
+    return fault(agrees, "answer_beside_code", f"the text says {said}, the program prints {answer}")
 
 
 def prose(row: Solution) -> str:

@@ -2,20 +2,20 @@
 
 The trace of ToRA (2309.17452), MARIO (2401.08190) and Qwen2.5-Math TIR, methods.md 7: state carries over between the
 blocks, errors are fed back, and what a model made up behind its code is cut off. A trace counts for nothing if it wants
-more blocks than allowed, answers in the same step as a block, repeats a failed block unchanged, or ends with an answer
-that is not what its last successful output says.
+more blocks than allowed, answers in the same step as a block, repeats a failed block unchanged, answers after an error,
+or ends with an answer that its last output does not say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from mathsynth.backends.base import Message, Reply, Request
-from mathsynth.code_blocks import first_block, shortened, without_code
+from mathsynth.code_blocks import Block, bare, fenced, first_block, shown, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, ToolRules, fault, supported
+from mathsynth.formats import Ask, Attempt, ToolRules, fault, final_answer, supported
 from mathsynth.records import Problem, Solution, Turn, Verdict, explain
 from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
@@ -52,12 +52,12 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
         block = first_block(text)
         if block is None:
             turns.append(Turn(role="assistant", content=text.strip()))
-            wrong = _end(reply, session)
+            wrong = _end(reply, text, session)
         else:
             # What stands behind the block was written before its output was known.
             said = text[: block.end].strip()
             turns.append(Turn(role="assistant", content=said))
-            wrong = await session.run(reply, block.before, block.code, block.closed)
+            wrong = await session.run(reply, said, block)
             if wrong is None:
                 turns.append(Turn(role="tool", content=session.output))
                 messages += [
@@ -71,9 +71,9 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
             tuple(replies),
             tuple(turns),
             final=text,
-            output=session.printed,
+            output=session.output,
             fault=wrong,
-            checks={"sandbox": session.tier, **How(tool=ask.tool, failed_blocks=session.failed).model_dump()},
+            checks={"sandbox": session.tier, "tool": ask.tool.model_dump()},
         )
 
 
@@ -96,51 +96,42 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     if first_block(final) is not None:
         return fault("wrong", "no_final_answer", "it ends with a block of code that was not run")
     try:
-        how = How.model_validate(row.checks)
+        rules = ToolRules.model_validate(row.checks.get("tool", {}))
     except ValidationError as error:
-        return fault("undecided", "bad_checks", ", ".join(explain(error)))
-    good = [output for number, output in enumerate(outputs, 1) if number not in how.failed_blocks]
-    output = good[-1] if good else ""
+        return fault("undecided", "bad_checks", f"tool.{': '.join(explain(error))}")
     if replay:
-        session = Session(how.tool, ctx)
+        session = Session(rules, ctx)
         for text, stored in zip(said, outputs, strict=False):
             block = first_block(text)
             if block is None or await session.execute(block.code) != stored:
                 return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
-        output = session.printed
     verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
-    return await supported(verdict, output, ctx)
-
-
-class How(BaseModel):
-    """What a row's `checks` say of how its trace was made."""
-
-    tool: ToolRules = ToolRules()
-    failed_blocks: list[int] = []
-    """Numbers of the blocks that failed, from 1: their outputs support nothing."""
+    return await supported(verdict, outputs[-1] if outputs else "", ctx)
 
 
 class Session:
     """The blocks of one trace, each run with the state that those before it left."""
 
     def __init__(self, rules: ToolRules, ctx: Context) -> None:
-        self.output, self.printed, self.tier, self.blocks = "", "", "", 0
-        self.failed: list[int] = []
+        self.output, self.tier, self.blocks = "", "", 0
         self._rules, self._ctx = rules, ctx
         self._good: list[str] = []
-        self._failed = ""
+        self.failed = ""
+        """The last block, if it failed."""
 
-    async def run(self, reply: Reply, before: str, code: str, closed: bool) -> Verdict | None:
+    async def run(self, reply: Reply, said: str, block: Block) -> Verdict | None:
         """Run a block of a reply; why the trace counts for nothing, if it does."""
-        if not closed or reply.finish_reason in CUT:
+        if not block.closed or reply.finish_reason in CUT:
             return fault("undecided", "truncated", "cut inside a block of code")
-        if "\\boxed" in before:
+        if "\\boxed" in said or final_answer(block.before) is not None:
             return fault("wrong", "answer_beside_code", "a final answer stands in the same step as a block of code")
+        if fenced(block.before):
+            return fault("wrong", "other_fence", "something else is fenced before the block of code")
         if self.blocks == self._rules.max_blocks:
             return fault("wrong", "too_many_blocks", f"more than {self._rules.max_blocks} blocks of code")
-        if code == self._failed:
+        if self.failed and bare(block.code) == bare(self.failed):
             return fault("wrong", "same_code_again", "a block that failed was repeated without a change")
-        if await self.execute(code) is None:
+        if await self.execute(block.code) is None:
             return fault("undecided", "program_infra_error", "the sandbox failed, not the program")
         return None
 
@@ -151,31 +142,37 @@ class Session:
         """
         self.blocks += 1
         result = await self._ctx.programs.run((*self._good, code), notebook=True)
-        last, self.tier = result.blocks[-1], result.tier
+        self.tier = result.tier
         if result.status == "infra_error":
             return None
-        if result.status == "ok":
-            self._good.append(code)
-            self._failed, self.printed = "", last
-            self.output = shortened(last.strip(), self._rules.output_chars) or "(no output)"
+        reached = len(result.blocks) > len(self._good)
+        printed = result.blocks[-1].strip() if reached else ""
+        if result.status != "ok":
+            self.failed, printed = code, _complaint(result, printed)
+        elif not reached:  # exit() ends a program well, but what follows is not run
+            self.failed, printed = code, "SystemExit: an earlier block ended Python"
         else:
-            self._failed = code
-            self.failed.append(self.blocks)
-            self.output = shortened(_complaint(result, last), self._rules.output_chars)
+            self._good.append(code)
+            self.failed = ""
+        self.output = shown(printed or "(no output)", self._rules.output_chars)
         return self.output
 
 
 def _complaint(result: Result, stdout: str) -> str:
     """What was printed before the end, and the last line of the traceback (ToRA)."""
     said = (result.stderr.strip().splitlines() or [f"the program ended with: {result.status}"])[-1]
-    return f"{stdout.strip()}\n{said}".strip()
+    return f"{stdout}\n{said}".strip()
 
 
-def _end(reply: Reply, session: Session) -> Verdict | None:
+def _end(reply: Reply, text: str, session: Session) -> Verdict | None:
     if reply.finish_reason in CUT:
         return fault("undecided", "truncated", f"cut ({reply.finish_reason})")
     if not session.blocks:
         return fault("wrong", "no_program", "no block of code was written")
+    if fenced(text):
+        return fault("wrong", "answer_beside_code", "something is fenced in the step of the final answer")
+    if session.failed:
+        return fault("wrong", "answer_after_error", "the last block failed and no other followed")
     return None
 
 

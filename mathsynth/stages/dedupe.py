@@ -22,6 +22,7 @@ import xxhash
 from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
+from mathsynth.code_blocks import programs_of
 from mathsynth.context import Context
 from mathsynth.errors import RunError
 from mathsynth.records import Outcoming, Problem, Solution
@@ -51,7 +52,7 @@ class Config(StageConfig):
     problems: Literal["near", "exact", "off"] = "near"
     """Questions: equal texts and near duplicates, equal texts alone, or don't look."""
     solutions: Literal["equations", "exact", "off"] = "equations"
-    """Solutions of one problem: equal texts and equal lists of equations, equal texts alone, or don't look."""
+    """Solutions of one problem: equal texts and equal equations (or programs), equal texts alone, or don't look."""
     rewrites: Literal["exact", "near"] = "exact"
     """A seed and what was made of it are meant to be alike: compare these by text alone, or as all are."""
     conflicts: Literal["drop", "keep"] = "drop"
@@ -167,10 +168,9 @@ def _fill(table: Table, records: Iterable[Problem | Solution], config: Config) -
         # A wrong solution is no stand-in for a correct one, nor a program for an argument in words.
         right = record.verdict.outcome == "correct"
         marks = (str(owner), record.format, record.verdict.outcome, "" if right else record.extracted or "")
-        looked_at = config.solutions != "off"
-        table.texts.append(_hash(*marks, str(text_key(record.response))) if looked_at else 0)
-        in_words = config.solutions == "equations" and record.format in ("cot", "dialogue")
-        equations = equation_list(record.response) if in_words else ()
+        table.texts.append(_hash(*marks, str(text_key(record.response))) if config.solutions != "off" else 0)
+        calculated = programs_of if record.format in ("program", "tool") else equation_list
+        equations = calculated(record.response) if config.solutions == "equations" else ()
         table.equations.append(_hash(*marks, *equations) if equations else 0)
     return kind or Problem
 
@@ -392,7 +392,7 @@ def _same_steps(table: Table, group: Iterable[int]) -> dict[int, Repeat]:
         for number in shared:
             if number != best:
                 likeness = Levenshtein.normalized_similarity(letters[number], letters[best])
-                found[number] = Repeat("same_equations", "the same equations", best, likeness)
+                found[number] = Repeat("same_equations", "the same calculations", best, likeness)
     for number in order:
         first = firsts[table.texts[number]]
         if number != first:

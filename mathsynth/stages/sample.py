@@ -353,7 +353,7 @@ def _solution(
         format=asked.format,
         extracted=sample.verdict.extracted,
         verdict=sample.verdict,
-        checks=dict(attempt.checks),
+        checks={**attempt.checks, **({"refused": attempt.fault.rule} if attempt.fault else {})},
         model=attempt.request.model,
         sampling=ctx.shown(attempt.request.sampling),
         seed=number,

@@ -59,7 +59,9 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         if row.answer is None:
             return [ctx.dropped(row, "no_reference", "there is no answer to compare with")]
         form = load_format(row.format)
-        verdict, prose = await form.regrade(row, config.replay, ctx), form.prose(row)
+        # What counted for nothing because of how it was made has the right answer at best by chance.
+        refused = "refused" in row.checks
+        verdict, prose = row.verdict if refused else await form.regrade(row, config.replay, ctx), form.prose(row)
         false = [] if config.steps == "off" else [step.key for step in false_steps(prose)]
         checks = row.checks if config.steps == "off" else row.checks | {"false_steps": false}
         row = row.model_copy(update={"verdict": verdict, "extracted": verdict.extracted, "checks": checks})
