@@ -36,5 +36,4 @@ def test_a_run_that_is_stopped_does_not_wait_for_programs(tmp_path):
     with pytest.raises(Stopped, match="stopped by SIGTERM"):
         run(tmp_path, f"def say(said, sample):\n    return {sleeper!r}\n", ONE_PROGRAM, options=Options(stop=stop))
     assert time.monotonic() - started < 8
-    made = run(tmp_path, f"def say(said, sample):\n    return {PROGRAM!r}\n", ONE_PROGRAM)
-    assert made == tmp_path / "run"
+    assert list(tmp_path.glob("run/replies/01-sample/*.jsonl")), "what was asked is kept"
