@@ -108,7 +108,8 @@ def test_a_paused_run_sends_nothing_and_goes_on_to_the_same_rows(tmp_path: Path)
 
 
 def test_concurrency_changes_downwards_and_upwards_while_it_runs(tmp_path: Path) -> None:
-    with running(tmp_path, problems=300) as here:
+    # Forty at once of so long are 260 a second, which both ends of this process can do.
+    with running(tmp_path, latency=0.15, problems=300) as here:
         fewer = ms("concurrency", here.run, "teacher", 2)
         assert (fewer.code, "at most teacher 2" in fewer.err) == (0, True)
         wait(lambda: here.server.in_flight <= 2)
