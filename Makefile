@@ -15,10 +15,11 @@ quickstart: $(VENV)/.local ## install and run the main job with the embedded mod
 test: $(VENV)/.dev ## everything that CI runs: lint, types, fast and slow tests
 	$(BIN)/mathsynth models pull smollm2-135m
 	$(MAKE) check
-	$(BIN)/pytest -m 'slow or not slow'
+	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -m slow
 
-test-fast: $(VENV)/.dev ## the tests that need no model: under a minute
-	$(BIN)/pytest
+test-fast: $(VENV)/.dev ## the tests that need no model: about a minute on two cores
+	$(BIN)/pytest -n 3 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -73,6 +73,7 @@ def test_full_groups_make_the_same_rows_with_exact_sums(tmp_path: Path, singly: 
     assert (used["requests"], used["prompt_tokens"] + used["completion_tokens"]) == (96, server.tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["uniform, k: 4", "prop2diff, k: 8, pilot: 4", "adaptive, k: 16"])
 def test_groups_fill_under_every_policy(tmp_path: Path, policy: str) -> None:
     steps, sets = f"  sample: {{policy: {policy}, max_trials: 16}}\n", ["models.teacher.max_in_flight=32"]
@@ -117,6 +118,7 @@ def test_a_refused_prompt_is_no_reason_to_ask_singly(tmp_path: Path) -> None:
     assert [row["row"]["question"] for row in rows(step(run, "sample") / "failed.jsonl")] == [question(3)] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["429", "500", "drop", "cut", "json", "empty", "null", "length", "huge"])
 def test_a_group_is_retried_as_one(
     tmp_path: Path, singly: dict[str, Any], fault: str, monkeypatch: pytest.MonkeyPatch

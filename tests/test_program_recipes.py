@@ -27,6 +27,8 @@ from program_teacher import KNOWN, TRACES, answer_to, played
 from runs import IN_FLIGHT, finish, generate_here, result, rows, start, step, write_recipe
 from runs import generate as run_process
 
+pytestmark = pytest.mark.slow
+
 RECIPES = {"program-of-thought": 40, "mario-tool": 60, "qwen-math-tir": 24, "tool-adaptation": 40}
 """And how many seeds are run: of two of them new problems are made too."""
 SCRIPTED = """\
@@ -200,7 +202,6 @@ def _block(code: str) -> str:
     return f"I go on.\n\n```python\n{code}\n```"
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_trace_goes_on_at_its_next_turn_after_kill_9(tmp_path: Path) -> None:
     recipe, whole, killed = write_recipe(tmp_path, 30, TRACED), tmp_path / "one" / "run", tmp_path / "two" / "run"
