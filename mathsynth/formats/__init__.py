@@ -22,6 +22,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -141,6 +142,7 @@ def format_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
+@cache
 def load_format(name: str) -> Format:
     """The module of a format. UsageError naming those that exist if there is none."""
     if name not in format_names():
