@@ -64,6 +64,12 @@ def test_without_notebook_an_expression_shows_nothing(box):
     assert box.run_now(("6 * 7",)).stdout == ""
 
 
+def test_what_is_printed_does_nothing_to_a_terminal(box):
+    result = box.run_now((r"print('\x1b[2J\x07\x9b1m a\tb\r\n 42')",))
+    assert result.stdout == "\\x1b[2J\\x07\\x9b1m a\tb\n 42\n"
+    assert result.answer == "42"
+
+
 def test_a_program_leaves_nothing_for_the_next_one(box):
     for _ in range(2 * box.workers):
         box.run_now(("import math, builtins\nmath.pi = 3\nbuiltins.print = None\nleft = 1",))

@@ -21,6 +21,7 @@ TIERS = ("rlimits", "command", "seccomp-noopen", "kernel", "namespaces+kernel")
 SOURCE_BYTES, OUTPUT_BYTES = 64 << 10, 64 << 10
 STDOUT_KEPT, STDERR_KEPT, ANSWER_CHARS = 16 << 10, 4 << 10, 4096
 OUT_OF_MEMORY = 101
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 class Limits(BaseModel):
@@ -94,19 +95,24 @@ def report(
     status: Status, outputs: Sequence[bytes], said: bytes, *, cpu_s: float = 0.0, wall_s: float, memory_mb: float = 0.0
 ) -> Result:
     """The result of a run that printed `outputs`, one a block, and complained `said`."""
-    blocks = tuple(output.decode("utf-8", "replace") for output in outputs)
+    blocks = tuple(_text(output) for output in outputs)
     stdout = "".join(blocks)[-STDOUT_KEPT:]
     lines = [line.strip() for line in stdout.splitlines() if line.strip()] if status == "ok" else []
     return Result(
         status,
         answer=lines[-1][:ANSWER_CHARS] if lines else "",
         stdout=stdout,
-        stderr=said.decode("utf-8", "replace")[-STDERR_KEPT:],
+        stderr=_text(said)[-STDERR_KEPT:],
         blocks=blocks,
         cpu_s=round(cpu_s, 4),
         wall_s=round(wall_s, 4),
         memory_mb=round(memory_mb, 1),
     )
+
+
+def _text(data: bytes) -> str:
+    """What was printed, as text that does nothing to a terminal."""
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").translate(_ESCAPED)
 
 
 def default_workers(limits: Limits) -> int:
