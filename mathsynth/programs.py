@@ -40,8 +40,16 @@ class Programs:
 
     @property
     def told(self) -> dict[str, str]:
-        """What a manifest says of the sandbox."""
-        return {} if self._sandbox is None else {"sandbox": str(self._sandbox.tier)}
+        """What a manifest says of the sandbox: the tier, what was tried on it, limits and libraries."""
+        if self._sandbox is None:
+            return {}
+        limits, tried = self._sandbox.limits, ", ".join(self._sandbox.tried)
+        return {
+            "sandbox": str(self._sandbox.tier),
+            "sandbox self-test": f"refused: {tried}" if tried else "none",
+            "sandbox limits": f"{limits.cpu_s:g} s of CPU, {limits.wall_s:g} s, {limits.memory_mb} MiB",
+            "sandbox libraries": ", ".join(f"{name} {version}" for name, version in self._sandbox.libraries.items()),
+        }
 
     async def run(self, blocks: Sequence[str], notebook: bool = False) -> Result:
         """What became of a program, from the journal or from the sandbox."""

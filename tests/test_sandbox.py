@@ -12,7 +12,7 @@ from command_line import ms
 from mathsynth.errors import UsageError
 from mathsynth.sandbox import confine
 from mathsynth.sandbox.pool import Sandbox
-from mathsynth.sandbox.results import Config, Limits
+from mathsynth.sandbox.results import Config, Limits, default_workers
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,23 @@ def test_the_limits_must_make_sense():
     for wrong in ({"cpu_s": 0}, {"wall_s": 0}, {"memory_mb": 1}):
         with pytest.raises(ValueError, match="greater than"):
             Limits(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("files", "workers"),
+    [
+        ({}, 4),
+        ({"cpu.max": ["200000", "100000"], "memory.max": ["max"]}, 2),
+        ({"cpu.max": ["max", "100000"], "memory.max": [str(3 << 30)]}, 3),
+        ({"cpu.max": ["50000", "100000"], "memory.max": ["1000"]}, 1),
+    ],
+)
+def test_workers_are_as_many_as_a_container_allows(monkeypatch, files, workers):
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(4)))
+    monkeypatch.setattr("os.sysconf", lambda name: 1 << 24 if name == "SC_PHYS_PAGES" else 4096)
+    monkeypatch.setattr("mathsynth.sandbox.results._cgroup", lambda name: files.get(name, []))
+    assert default_workers(Limits()) == workers
 
 
 def test_around_what_is_hidden_the_rest_is_read(tmp_path):

@@ -55,6 +55,8 @@ class Sandbox:
         self._threads: ThreadPoolExecutor | None = None
         self.libraries: dict[str, str] = {"python": platform.python_version()}
         """What programs are run with: name -> version."""
+        self.tried: tuple[str, ...] = ()
+        """What programs tried in vain when this was started."""
         for _ in range(self.workers - 1):
             self._idle.put(None)
         self.tier = self._find()
@@ -142,6 +144,7 @@ class Sandbox:
         except (ZygoteDied, OSError) as error:
             holes, broken = [], [f"the self-test itself ({error or 'the interpreter died'})"]
         if not holes and not broken:
+            self.tried = selftest.attempts(contained=tier.name == "command")
             self._idle.put(worker)
             return tier
         self._end(worker)

@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -116,11 +117,23 @@ def _text(data: bytes) -> str:
 
 
 def default_workers(limits: Limits) -> int:
-    """Cores that this process may use, as far as half of the memory lasts."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use, as far as half of the memory lasts; a container's limits count."""
+    cores: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     cores = min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK") or cores))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         memory = min(memory, soft)
-    return max(1, min(cores, int(memory / 2 / (limits.memory_mb << 20))))
+    match _cgroup("cpu.max"), _cgroup("memory.max"):
+        case [quota, period], [most]:
+            cores = min(cores, int(quota) / int(period)) if quota != "max" else cores
+            memory = min(memory, int(most)) if most != "max" else memory
+    return max(1, min(int(cores), int(memory / 2 / (limits.memory_mb << 20))))
+
+
+def _cgroup(name: str) -> list[str]:
+    """The words of a limit that a container (cgroup v2) sets this process."""
+    try:
+        return Path("/sys/fs/cgroup", name).read_text().split()
+    except OSError:
+        return []
