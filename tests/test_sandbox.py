@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -169,3 +170,31 @@ def test_exec_prints_the_result_and_exits_0_only_for_ok(tmp_path):
     assert (done.code, json.loads(done.out)["status"]) == (1, "error")
     done = ms("exec", str(tmp_path / "none.py"))
     assert (done.code, done.err) == (2, f"{tmp_path}/none.py: No such file or directory\n")
+
+
+FORGER = """
+import os, struct
+for number in range(3000):
+    try:
+        os.write(number, struct.pack("=iddQ", 0, 0.0, 0.0, 1))
+    except OSError:
+        continue
+1 / 0
+"""
+
+
+def test_a_program_has_no_way_to_the_zygotes_parent_however_many_files_are_open():
+    """The zygote's socket had the number that it got here, and a child closed those below 1024."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 2000:
+        pytest.skip("so many files can't be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, 2000), most))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1200)]
+    try:
+        with Sandbox(Config(workers=1)) as box:
+            assert box.run_now((FORGER,)).status == "error"
+            assert box.run_now(("print(6 * 7)",)).answer == "42"
+    finally:
+        for handle in held:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
