@@ -11,9 +11,11 @@ import pytest
 
 from command_line import ms
 from mathsynth.errors import UsageError
-from mathsynth.sandbox import confine
+from mathsynth.sandbox import confine, zygote
+from mathsynth.sandbox.command import Command
+from mathsynth.sandbox.confine import Layers
 from mathsynth.sandbox.pool import Sandbox
-from mathsynth.sandbox.results import Config, Limits
+from mathsynth.sandbox.results import Config, Limits, status_of
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +200,22 @@ def test_a_program_has_no_way_to_the_zygotes_parent_however_many_files_are_open(
         for handle in held:
             os.close(handle)
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+
+
+def test_what_the_sandbox_or_a_scheduler_did_is_no_error_of_the_program():
+    assert status_of(signal.SIGTERM, None, 0.0, Limits()) == "infra_error"
+    child = os.fork()
+    if child == 0:
+        zygote._child(Layers(rules=-1, filtered=False), os.getppid(), [0, 1, 2, 2], 1.0, 1 << 40, False)
+    assert status_of(os.waitpid(child, 0)[1], None, 0.0, Limits()) == "infra_error"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(0, "ok"), (1, "error"), (101, "memory"), (139, "crash"), (137, "memory"), (125, "infra_error")]
+    + [(code, "infra_error") for code in (127, 128, 143, 255)],
+)
+def test_a_wrapper_that_fails_is_no_error_of_the_program(code, status):
+    """255 was read as a stopped process, and so as a good end."""
+    wrapper = Command(f"sh -c 'echo 42; exit {code}'")
+    assert wrapper.run(("print(42)",), Limits(), False).status == status

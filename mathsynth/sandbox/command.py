@@ -69,15 +69,23 @@ class Command:
             complaints.join()
             for pipe in (process.stdout, process.stderr):
                 pipe.close()
-        # A wrapper reports a signal inside as 128 + its number, as shells do.
-        wait_status = -code if code < 0 else code - 128 if code > 128 else code << 8
-        status = status_of(wait_status, stopped[0] if stopped else None, 0.0, limits)
+        status = status_of(_wait_status(code), stopped[0] if stopped else None, 0.0, limits)
         # Each block that ended is followed by a mark, the last one by nothing else.
         outputs = printed.removesuffix(runner.MARK).split(runner.MARK)
         return report(status, outputs, b"".join(said), wall_s=time.monotonic() - started)
 
     def close(self) -> None:
         """Nothing is held between two programs."""
+
+
+def _wait_status(code: int) -> int:
+    """What the kernel would say. A wrapper reports a signal inside as 128 + its number, as shells do, and its own
+    failures by codes that the runner does not use (docker: 125 to 127; ssh, apptainer: 255)."""
+    if code < 0:
+        return -code
+    if 128 < code < 128 + signal.NSIG:
+        return code - 128
+    return (code if code in (0, runner.FAILED, runner.OUT_OF_MEMORY) else runner.NOT_BEGUN) << 8
 
 
 def _read(process: subprocess.Popen[bytes], stopped: list[Status]) -> bytes:

@@ -93,7 +93,7 @@ def _child(layers: Layers, zygote: int, handles: list[int], cpu_s: float, memory
         blocks = runner.framed(lambda count: os.read(3, count))
         runner.run(blocks, notebook, lambda: os.write(4, b"."))
     finally:
-        os._exit(1)
+        os._exit(runner.NOT_BEGUN)  # a program ends by itself, so a layer was refused
 
 
 def _wait(channel: socket.socket, child: int, spaces: bool) -> bytes:
