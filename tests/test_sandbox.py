@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from command_line import ms
-from mathsynth.errors import UsageError
+from mathsynth.errors import MathsynthError, UsageError
 from mathsynth.sandbox import confine, zygote
 from mathsynth.sandbox.command import Command
 from mathsynth.sandbox.confine import Layers
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config, Limits, status_of
+from mathsynth.sandbox.worker import Zygote
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +220,10 @@ def test_a_wrapper_that_fails_is_no_error_of_the_program(code, status):
     """255 was read as a stopped process, and so as a good end."""
     wrapper = Command(f"sh -c 'echo 42; exit {code}'")
     assert wrapper.run(("print(42)",), Limits(), False).status == status
+
+
+def test_an_interpreter_that_is_not_ready_in_time_is_given_up(monkeypatch):
+    """With namespaces only its outer process was ended, and the inner one waited for without end."""
+    monkeypatch.setattr("mathsynth.sandbox.worker.START_S", 0.05)
+    with pytest.raises(MathsynthError, match=r"does not start: not warm in 0\.05 s"):
+        Zygote()
