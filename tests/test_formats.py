@@ -212,6 +212,14 @@ def test_a_sandbox_that_fails_leaves_the_sample_undecided(tmp_path, monkeypatch,
     assert rejected(made) == [("undecided", "program_infra_error")]
 
 
+def test_a_row_without_its_program_is_put_aside_though_nothing_is_replayed(tmp_path):
+    [row] = rows(run(tmp_path, tool(PROGRAM), ONE_PROGRAM), "sample")
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"response": "Six times seven is clear."}) + "\n")
+    found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
+    assert (found.code, found.out) == (0, "")
+    assert "wrong 1" in found.err
+
+
 def test_a_long_output_is_cut_with_a_marker(tmp_path):
     long = "```python\nprint('9' * 1000)\nprint(6 * 7)\n```"
     [row] = rows(run(tmp_path, tool(long, END), TOOL + "  verify: {replay: true}\n"), "verify")
