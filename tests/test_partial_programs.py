@@ -45,7 +45,15 @@ def coincidence(run: Path) -> dict[str, Any]:
     return json.loads((step(run, "partial-programs") / "coincidence.json").read_text())
 
 
-def made(folder: Path, right: list[str], replies: list[str], *, rounds: int = 1, config: str = "", question: str = "") -> Path:
+def made(
+    folder: Path,
+    right: list[str],
+    replies: list[str],
+    *,
+    rounds: int = 1,
+    config: str = "",
+    question: str = "What is 2 + 2 + 3, not 12?",
+) -> Path:
     """A run on one problem, of which the answer is 7: the programs that `sample` gets, then those that go on."""
     (folder / "teacher.py").write_text(
         f"from mathsynth.errors import BackendError\n\nRIGHT = {right!r}\nREPLIES = {replies!r}\n\n\n"
@@ -58,8 +66,7 @@ def made(folder: Path, right: list[str], replies: list[str], *, rounds: int = 1,
         "        raise BackendError('no')\n"
         "    return text\n"
     )
-    problem = {"question": question or "What is 2 + 2 + 3, not 12?", "answer": "7"}
-    (folder / "problems.jsonl").write_text(json.dumps(problem) + "\n")
+    (folder / "problems.jsonl").write_text(json.dumps({"question": question, "answer": "7"}) + "\n")
     (folder / "recipe.yaml").write_text(
         f"input: problems.jsonl\nmax_failed_share: 0.9\n"
         f"models:\n  teacher: {{backend: scripted, replies: '{folder}/teacher.py:reply'}}\n"

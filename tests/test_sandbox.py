@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,15 @@ def test_an_interpreter_that_is_not_ready_in_time_is_given_up(monkeypatch):
     monkeypatch.setattr("mathsynth.sandbox.worker.START_S", 0.05)
     with pytest.raises(MathsynthError, match=r"does not start: not warm in 0\.05 s"):
         Zygote()
+
+
+def test_closing_ends_what_a_wrapper_runs(tmp_path):
+    os.mkfifo(tmp_path / "begun")
+    wrapper = Command(f"sh -c 'echo > {tmp_path}/begun; exec sleep 60'")
+    found = []
+    run = threading.Thread(target=lambda: found.append(wrapper.run(("print(42)",), Limits(), False)), daemon=True)
+    run.start()
+    (tmp_path / "begun").read_text()
+    wrapper.close()
+    run.join(10)
+    assert [result.status for result in found] == ["infra_error"]
