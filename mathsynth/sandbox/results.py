@@ -22,7 +22,8 @@ TIERS = ("rlimits", "command", "seccomp-noopen", "kernel", "namespaces+kernel")
 
 SOURCE_BYTES, OUTPUT_BYTES = 64 << 10, 64 << 10
 STDOUT_KEPT, STDERR_KEPT, ANSWER_CHARS = 16 << 10, 4 << 10, 4096
-_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""For `str.translate`: a text in which nothing does anything to a terminal."""
 
 
 class Limits(BaseModel):
@@ -115,7 +116,7 @@ def report(
 
 def _text(data: bytes) -> str:
     """What was printed, as text that does nothing to a terminal."""
-    return data.decode("utf-8", "replace").replace("\r\n", "\n").translate(_ESCAPED)
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").translate(ESCAPED)
 
 
 def default_workers(limits: Limits) -> int:
