@@ -1,7 +1,7 @@
 """Programs that models wrote, each run once: its result is stored in the step's journal, under the program's hash.
 
 So an interrupted trace goes on with the very outputs that its model was shown, and equal programs run once. A result
-that says nothing about the program (`infra_error`) is not stored.
+that says nothing about the program (`infra_error`) is not stored, and stands until the step ends.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Programs:
         """The journal is asked for when the first program comes."""
         self._sandbox, self._journal = sandbox, journal
         self._running: dict[str, asyncio.Task[Result]] = {}
+        self._failed: dict[str, Result] = {}
 
     @property
     def sandbox(self) -> Sandbox:
@@ -55,6 +56,8 @@ class Programs:
         """What became of a program, from the journal or from the sandbox."""
         sandbox, journal = self.sandbox, self._journal()
         key = program_key(blocks, notebook, sandbox)
+        if key in self._failed:
+            return self._failed[key]
         if (stored := journal.get(key)) is not None:
             return Result(**(stored | {"blocks": tuple(stored["blocks"])}))
         if key not in self._running:
@@ -64,7 +67,9 @@ class Programs:
 
     async def _run(self, key: str, blocks: Sequence[str], notebook: bool) -> Result:
         result = await self.sandbox.run(blocks, notebook)
-        if result.status != "infra_error":
+        if result.status == "infra_error":
+            self._failed[key] = result
+        else:
             self._journal().put(key, asdict(result))
         return result
 

@@ -11,6 +11,7 @@ import orjson
 from mathsynth.errors import UsageError
 from mathsynth.recipe import Recipe, Step
 from mathsynth.sandbox.pool import Sandbox, Tier
+from mathsynth.sandbox.results import TIERS
 from mathsynth.shards import write_json
 
 TIER = ".sandbox.json"
@@ -38,6 +39,11 @@ def _refuse_weaker(tier: Tier, recipe: Recipe, directory: Path) -> None:
         if tier.rank < before.rank and "require" not in recipe.head.sandbox.model_fields_set:
             raise UsageError(
                 f"{directory}: its programs ran in the sandbox {before}; here it would be {tier}. "
-                f"To go on with less, say sandbox.require (here: {tier.name})"
+                f"To go on with less, say sandbox.require (here: {_required(tier)})"
             )
     write_json(path, {"name": tier.name, "details": tier.details})
+
+
+def _required(tier: Tier) -> str:
+    """The value of `require` for a tier; `command` and `rlimits`, which have none, are weaker than the least."""
+    return tier.name if tier.rank >= TIERS.index("seccomp-noopen") else "seccomp-noopen"

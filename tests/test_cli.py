@@ -156,6 +156,12 @@ def test_the_help_of_a_stage_lists_its_keys_and_methods() -> None:
     assert all(f"\n  {name}  " in text for name in method_names())
 
 
+def test_what_show_prints_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    write_lines(tmp_path / "rows.jsonl", [{"id": "a", "response": "1\x1b[2J\x9b1m\r\t2\n3"}])
+    shown = ms("show", tmp_path / "rows.jsonl")
+    assert (shown.code, shown.out) == (0, "id: a\nresponse:\n    1\\x1b[2J\\x9b1m\\x0d\t2\n    3\n\n")
+
+
 def test_a_closed_pipe_is_no_traceback() -> None:
     command = f"{sys.executable} -m mathsynth recipe schema | head -n 1"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)

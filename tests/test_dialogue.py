@@ -150,6 +150,15 @@ def test_a_dialogue_that_does_not_finish_never_passes_later(run: Run, tmp_path: 
     assert ms("verify", tmp_path / "rows.jsonl", "-o", "-").out == ""
 
 
+@pytest.mark.parametrize("checks", [{"dialogue": 5}, {"dialogue": {"output_chars": "many"}}])
+def test_a_dialogue_whose_checks_were_written_by_hand_is_put_aside(run: Run, tmp_path: Path, checks: dict) -> None:
+    row = next(row for row in run.rows("verify") if row["checks"]["dialogue"]["python_turns"])
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"checks": checks}) + "\n")
+    done = ms("verify", tmp_path / "rows.jsonl", "-o", "-", "--set", "replay=true")
+    assert (done.code, done.out) == (0, "")
+    assert "undecided 1" in done.err
+
+
 def test_what_was_asked_is_in_the_journal(run: Run) -> None:
     """Another config that asks for the same."""
     again = read_recipe(folder("recipes") / "soliloquy.yaml", [*run.sets, "sample.keep_wrong=false"])

@@ -13,7 +13,7 @@ from mathsynth.errors import BackendError
 from mathsynth.pipeline import Options, generate
 from mathsynth.recipe import read_recipe
 from mathsynth.sandbox.pool import Sandbox
-from mathsynth.sandbox.results import Config
+from mathsynth.sandbox.results import Config, Result
 from mathsynth.shards import open_lines, read_manifest
 from mathsynth.stages import together
 from mathsynth.stages.sample import Config as SampleConfig
@@ -202,6 +202,22 @@ def test_a_row_whose_checks_were_written_by_hand_is_put_aside(tmp_path):
         found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
         assert (found.code, found.out) == (0, "")
         assert "undecided 1" in found.err
+
+
+@pytest.mark.parametrize(("steps", "script"), [(TOOL, tool(CODE, END)), (ONE_PROGRAM, tool(PROGRAM))])
+def test_a_sandbox_that_fails_leaves_the_sample_undecided(tmp_path, monkeypatch, steps, script):
+    broken = Result("infra_error", stderr="the interpreter died twice", blocks=("",))
+    monkeypatch.setattr(Sandbox, "run_now", lambda box, blocks, notebook=False: broken)
+    made = keep_going(tmp_path, script, steps)
+    assert rejected(made) == [("undecided", "program_infra_error")]
+
+
+def test_a_row_without_its_program_is_put_aside_though_nothing_is_replayed(tmp_path):
+    [row] = rows(run(tmp_path, tool(PROGRAM), ONE_PROGRAM), "sample")
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"response": "Six times seven is clear."}) + "\n")
+    found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
+    assert (found.code, found.out) == (0, "")
+    assert "wrong 1" in found.err
 
 
 def test_a_long_output_is_cut_with_a_marker(tmp_path):

@@ -45,7 +45,15 @@ def coincidence(run: Path) -> dict[str, Any]:
     return json.loads((step(run, "partial-programs") / "coincidence.json").read_text())
 
 
-def made(folder: Path, right: list[str], replies: list[str], *, rounds: int = 1, config: str = "") -> Path:
+def made(
+    folder: Path,
+    right: list[str],
+    replies: list[str],
+    *,
+    rounds: int = 1,
+    config: str = "",
+    question: str = "What is 2 + 2 + 3, not 12?",
+) -> Path:
     """A run on one problem, of which the answer is 7: the programs that `sample` gets, then those that go on."""
     (folder / "teacher.py").write_text(
         f"from mathsynth.errors import BackendError\n\nRIGHT = {right!r}\nREPLIES = {replies!r}\n\n\n"
@@ -58,7 +66,7 @@ def made(folder: Path, right: list[str], replies: list[str], *, rounds: int = 1,
         "        raise BackendError('no')\n"
         "    return text\n"
     )
-    (folder / "problems.jsonl").write_text(json.dumps({"question": "What is 2 + 2 + 3, not 12?", "answer": "7"}) + "\n")
+    (folder / "problems.jsonl").write_text(json.dumps({"question": question, "answer": "7"}) + "\n")
     (folder / "recipe.yaml").write_text(
         f"input: problems.jsonl\nmax_failed_share: 0.9\n"
         f"models:\n  teacher: {{backend: scripted, replies: '{folder}/teacher.py:reply'}}\n"
@@ -83,6 +91,13 @@ def test_equal_values_of_another_calculation_are_a_coincidence(tmp_path):
     assert (told["coincidences"], told["rate"], told["samples"]["other_calculation"]) == (1, 1.0, 1)
     assert len(rows(run, "verify")) == 1
     assert lines(step(run, "partial-programs") / "prefixes.jsonl") == []
+
+
+def test_without_a_number_of_the_question_nothing_is_proved(tmp_path):
+    reply = program("x = 2 + 2", "y = x + 9", "print(y)")
+    run = made(tmp_path, [RIGHT], [reply], question="A square and three more: how many?")
+    assert coincidence(run)["samples"]["not_checked"] == 1
+    assert len(rows(run, "verify")) == 1
 
 
 def test_a_beginning_that_leads_to_another_answer_is_a_coincidence(tmp_path):

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from mathsynth.errors import UsageError
+from mathsynth.executors.ray import Judges
+from mathsynth.verifier import Policy
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -163,3 +165,9 @@ def test_hard_comparisons_are_made_by_judges_and_too_many_replicas_are_refused()
         config = Config(backend="scripted", replies="nowhere.jsonl", replicas=1000)
         with pytest.raises(UsageError, match="1000 replicas need 1000 CPUs"):
             cluster.connect(config, None)
+
+
+def test_a_judge_that_died_is_not_the_next_one_asked():
+    judges = Judges(Policy(), ["died", "alive"])
+    judges.free.put(judges.free.get())
+    assert judges.free.get() == "alive"

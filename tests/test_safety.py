@@ -28,6 +28,16 @@ def test_a_run_does_not_go_on_in_a_weaker_sandbox(tmp_path, monkeypatch):
     run(tmp_path, script, ONE_PROGRAM, sets=("sample.k=2", "sandbox.require=kernel"))
 
 
+def test_what_to_say_is_something_that_a_recipe_may_say(tmp_path, monkeypatch):
+    script = f"def say(said, sample):\n    return {PROGRAM!r}\n"
+    run(tmp_path, script, ONE_PROGRAM)
+    monkeypatch.setattr("mathsynth.sandbox.seccomp.supported", lambda: False)
+    less = ("sample.k=2", "sandbox.unsafe=true")
+    with pytest.raises(UsageError, match=r"it would be rlimits .*sandbox\.require \(here: seccomp-noopen\)"):
+        run(tmp_path, script, ONE_PROGRAM, sets=less)
+    run(tmp_path, script, ONE_PROGRAM, sets=(*less, "sandbox.require=seccomp-noopen"))
+
+
 def test_a_run_that_is_stopped_does_not_wait_for_programs(tmp_path):
     sleeper = "```python\nimport time\ntime.sleep(14)\nprint(6 * 7)\n```"
     stop = Stop()

@@ -3,16 +3,25 @@
 import asyncio
 import json
 import os
+import resource
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 
 from command_line import ms
-from mathsynth.errors import UsageError
-from mathsynth.sandbox import confine
+from mathsynth.errors import MathsynthError, UsageError
+from mathsynth.sandbox import confine, zygote
+from mathsynth.sandbox.command import Command
+from mathsynth.sandbox.confine import Layers
 from mathsynth.sandbox.pool import Sandbox
+<<<<<<< HEAD
 from mathsynth.sandbox.results import Config, Limits, default_workers
+=======
+from mathsynth.sandbox.results import Config, Limits, status_of
+from mathsynth.sandbox.worker import Zygote
+>>>>>>> review2
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +101,7 @@ def test_programs_run_beside_each_other_and_the_event_loop_goes_on(box):
             ticks += 1
         return ticks, [run.result().answer for run in runs]
 
+    asyncio.run(both())  # the second worker starts when it is first needed
     ticks, answers = asyncio.run(both())
     (one, one_ends), (other, other_ends) = ([float(text) for text in answer.split()] for answer in answers)
     assert max(one, other) < min(one_ends, other_ends)
@@ -186,3 +196,69 @@ def test_exec_prints_the_result_and_exits_0_only_for_ok(tmp_path):
     assert (done.code, json.loads(done.out)["status"]) == (1, "error")
     done = ms("exec", str(tmp_path / "none.py"))
     assert (done.code, done.err) == (2, f"{tmp_path}/none.py: No such file or directory\n")
+
+
+FORGER = """
+import os, struct
+for number in range(3000):
+    try:
+        os.write(number, struct.pack("=iddQ", 0, 0.0, 0.0, 1))
+    except OSError:
+        continue
+1 / 0
+"""
+
+
+def test_a_program_has_no_way_to_the_zygotes_parent_however_many_files_are_open():
+    """The zygote's socket had the number that it got here, and a child closed those below 1024."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 2000:
+        pytest.skip("so many files can't be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, 2000), most))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1200)]
+    try:
+        with Sandbox(Config(workers=1)) as box:
+            assert box.run_now((FORGER,)).status == "error"
+            assert box.run_now(("print(6 * 7)",)).answer == "42"
+    finally:
+        for handle in held:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+
+
+def test_what_the_sandbox_or_a_scheduler_did_is_no_error_of_the_program():
+    assert status_of(signal.SIGTERM, None, 0.0, Limits()) == "infra_error"
+    child = os.fork()
+    if child == 0:
+        zygote._child(Layers(rules=-1, filtered=False), os.getppid(), [0, 1, 2, 2], 1.0, 1 << 40, False)
+    assert status_of(os.waitpid(child, 0)[1], None, 0.0, Limits()) == "infra_error"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(0, "ok"), (1, "error"), (101, "memory"), (139, "crash"), (137, "memory"), (125, "infra_error")]
+    + [(code, "infra_error") for code in (127, 128, 143, 255)],
+)
+def test_a_wrapper_that_fails_is_no_error_of_the_program(code, status):
+    """255 was read as a stopped process, and so as a good end."""
+    wrapper = Command(f"sh -c 'echo 42; exit {code}'")
+    assert wrapper.run(("print(42)",), Limits(), False).status == status
+
+
+def test_an_interpreter_that_is_not_ready_in_time_is_given_up(monkeypatch):
+    """With namespaces only its outer process was ended, and the inner one waited for without end."""
+    monkeypatch.setattr("mathsynth.sandbox.worker.START_S", 0.05)
+    with pytest.raises(MathsynthError, match=r"does not start: not warm in 0\.05 s"):
+        Zygote()
+
+
+def test_closing_ends_what_a_wrapper_runs(tmp_path):
+    os.mkfifo(tmp_path / "begun")
+    wrapper = Command(f"sh -c 'echo > {tmp_path}/begun; exec sleep 60'")
+    found = []
+    run = threading.Thread(target=lambda: found.append(wrapper.run(("print(42)",), Limits(), False)), daemon=True)
+    run.start()
+    (tmp_path / "begun").read_text()
+    wrapper.close()
+    run.join(10)
+    assert [result.status for result in found] == ["infra_error"]

@@ -11,6 +11,7 @@ import orjson
 
 from mathsynth.errors import UsageError
 from mathsynth.report.numbers import STEPS
+from mathsynth.sandbox.results import ESCAPED
 from mathsynth.shards import DROPPED, FAILED, MANIFEST, REJECTED, open_lines
 
 
@@ -43,7 +44,7 @@ def ancestry(place: Path, identifier: str) -> Iterator[str]:
 
 
 def text_of(row: dict[str, Any]) -> str:
-    """One row for reading: the long texts in full, the rest in one line each."""
+    """One row for reading: the long texts in full, the rest in one line each; nothing does anything to a terminal."""
     lines = []
     if "reason" in row and "row" in row:
         lines.append(f"DROPPED by {row['stage']}: {row['reason']} {row.get('detail', '')}".rstrip())
@@ -58,7 +59,7 @@ def text_of(row: dict[str, Any]) -> str:
             value = "\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in value)
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
         lines.append(f"{name}:\n    " + text.replace("\n", "\n    ") if "\n" in text else f"{name}: {text}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).translate(ESCAPED) + "\n"
 
 
 def _with_ancestors(files: list[Path], found: set[str]) -> set[str]:

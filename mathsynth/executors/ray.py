@@ -238,7 +238,7 @@ class Judges:
 
     def __init__(self, policy: Policy, actors: Sequence[ActorHandle]) -> None:
         self.policy, self.count = policy, len(actors)
-        self.free: queue.LifoQueue[ActorHandle] = queue.LifoQueue()
+        self.free: queue.Queue[ActorHandle] = queue.Queue()  # one that died comes last
         for actor in actors:
             self.free.put(actor)
 

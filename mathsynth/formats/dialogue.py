@@ -92,7 +92,10 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored dialogue; replayed, every program must give its stored output again."""
-    output, chars = "", row.checks.get("dialogue", {}).get("output_chars", DialogueRules().output_chars)
+    output, told = "", row.checks.get("dialogue", {})
+    chars = told.get("output_chars", DialogueRules().output_chars) if isinstance(told, dict) else None
+    if not isinstance(chars, int):
+        return fault("undecided", "bad_checks", "dialogue.output_chars: a whole number is expected")
     calculations = [pair for pair in pairwise(row.turns) if pair[1].role == "tool"]
     for number, (program, printed) in enumerate(calculations, 1):
         output = printed.content

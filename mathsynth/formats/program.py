@@ -78,10 +78,10 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     """The verifier's word on the stored answer; replayed, a program must print that answer again."""
     reference, answer = row.answer or "", row.extracted or ""
+    code = program_of(split(row.response).rest)  # thinking that is kept may hold drafts of it
+    if code is None:
+        return NO_PROGRAM
     if replay:
-        code = program_of(split(row.response).rest)  # thinking that is kept may hold drafts of it
-        if code is None:
-            return NO_PROGRAM
         result = await ctx.programs.run((code,))
         if (found := why_not(result)) is not None:
             return found

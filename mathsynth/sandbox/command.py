@@ -32,6 +32,7 @@ class Command:
     def __init__(self, command: str) -> None:
         self._argv = [*shlex.split(command), "python3", "-s", "-c", f"{inspect.getsource(runner)}\nin_container()"]
         self.asked = 0
+        self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, blocks: Sequence[str], limits: Limits, notebook: bool) -> Result:
         """Run one program to its end. MathsynthError if the wrapper does not start."""
@@ -50,6 +51,7 @@ class Command:
         except OSError as error:
             raise MathsynthError(f"sandbox.command: can't start {argv[0]}: {error.strerror}") from None
         assert process.stdin and process.stdout and process.stderr
+        self._process = process
         stopped: list[Status] = []
         timer = threading.Timer(limits.wall_s + START_S, _stop, (process, stopped, "timeout"))
         timer.start()
@@ -65,19 +67,30 @@ class Command:
             printed = _read(process, stopped)
             code = process.wait()
         finally:
+            self._process = None
             timer.cancel()
             complaints.join()
             for pipe in (process.stdout, process.stderr):
                 pipe.close()
-        # A wrapper reports a signal inside as 128 + its number, as shells do.
-        wait_status = -code if code < 0 else code - 128 if code > 128 else code << 8
-        status = status_of(wait_status, stopped[0] if stopped else None, 0.0, limits)
+        status = status_of(_wait_status(code), stopped[0] if stopped else None, 0.0, limits)
         # Each block that ended is followed by a mark, the last one by nothing else.
         outputs = printed.removesuffix(runner.MARK).split(runner.MARK)
         return report(status, outputs, b"".join(said), wall_s=time.monotonic() - started)
 
     def close(self) -> None:
-        """Nothing is held between two programs."""
+        """End what runs; nothing is held between two programs."""
+        if (process := self._process) is not None:
+            _stop(process, [], "infra_error")
+
+
+def _wait_status(code: int) -> int:
+    """What the kernel would say. A wrapper reports a signal inside as 128 + its number, as shells do, and its own
+    failures by codes that the runner does not use (docker: 125 to 127; ssh, apptainer: 255)."""
+    if code < 0:
+        return -code
+    if 128 < code < 128 + signal.NSIG:
+        return code - 128
+    return (code if code in (0, runner.FAILED, runner.OUT_OF_MEMORY) else runner.NOT_BEGUN) << 8
 
 
 def _read(process: subprocess.Popen[bytes], stopped: list[Status]) -> bytes:
@@ -103,7 +116,9 @@ def _stop(process: subprocess.Popen[bytes], stopped: list[Status], why: Status) 
         stopped.append(why)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        threading.Timer(GRACE_S, _kill, (process,)).start()
+        timer = threading.Timer(GRACE_S, _kill, (process,))
+        timer.daemon = True  # who leaves waits for the process, not for this
+        timer.start()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,6 @@ import resource
 import signal
 import site
 import struct
-import sys
 import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -135,4 +134,4 @@ def preload(names: Iterable[str]) -> list[str]:
             found.append(name)
         except ImportError:
             continue
-    return [name for name in found if name in sys.modules]
+    return found

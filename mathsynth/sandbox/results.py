@@ -12,6 +12,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mathsynth.sandbox.runner import NOT_BEGUN, OUT_OF_MEMORY
+
 VERSION = 1
 """Raised when the same program may get another result; part of what names a stored result."""
 
@@ -21,8 +23,8 @@ TIERS = ("rlimits", "command", "seccomp-noopen", "kernel", "namespaces+kernel")
 
 SOURCE_BYTES, OUTPUT_BYTES = 64 << 10, 64 << 10
 STDOUT_KEPT, STDERR_KEPT, ANSWER_CHARS = 16 << 10, 4 << 10, 4096
-OUT_OF_MEMORY = 101
-_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""For `str.translate`: a text in which nothing does anything to a terminal."""
 
 
 class Limits(BaseModel):
@@ -87,9 +89,11 @@ def status_of(wait_status: int, stopped: Status | None, cpu_s: float, limits: Li
             return "denied"
         if killer == signal.SIGXCPU or (killer == signal.SIGKILL and cpu_s >= limits.cpu_s):
             return "timeout"
+        if killer in (signal.SIGTERM, signal.SIGHUP):  # a scheduler ends whatever runs in a job
+            return "infra_error"
         return "memory" if killer == signal.SIGKILL else "crash"
-    code = os.WEXITSTATUS(wait_status)
-    return "ok" if code == 0 else "memory" if code == OUT_OF_MEMORY else "error"
+    ends: dict[int, Status] = {0: "ok", OUT_OF_MEMORY: "memory", NOT_BEGUN: "infra_error"}
+    return ends.get(os.WEXITSTATUS(wait_status), "error")
 
 
 def report(
@@ -113,7 +117,7 @@ def report(
 
 def _text(data: bytes) -> str:
     """What was printed, as text that does nothing to a terminal."""
-    return data.decode("utf-8", "replace").replace("\r\n", "\n").translate(_ESCAPED)
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").translate(ESCAPED)
 
 
 def default_workers(limits: Limits) -> int:

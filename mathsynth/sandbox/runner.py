@@ -16,7 +16,8 @@ import traceback
 import types
 from collections.abc import Callable, Iterator
 
-OUT_OF_MEMORY, FAILED = 101, 1
+FAILED, OUT_OF_MEMORY, NOT_BEGUN = 1, 101, 102
+"""Exit codes; the last is that of a process in which no program could be begun."""
 MAX_INT_DIGITS = 20_000
 MARK = b"\x1e"
 """What `in_container` prints after each block."""

@@ -76,13 +76,15 @@ class Zygote:
             )
         ours.settimeout(START_S)
         try:
-            ready = ours.recv(4096)
-        except OSError:
-            ready = b""
+            ready, late = ours.recv(4096), ""
+        except OSError as error:
+            ready, late = b"", f"not warm in {START_S:g} s" if isinstance(error, TimeoutError) else ""
         if not ready:
+            ours.close()  # ends the one inside, too, where the process that was started only waits for it
             self.process.kill()
             said = (self.process.communicate()[1] or b"").decode("utf-8", "replace").strip().splitlines()
-            raise MathsynthError(f"the sandbox's interpreter does not start: {said[-1] if said else 'no word from it'}")
+            why = late or (said[-1] if said else "no word from it")
+            raise MathsynthError(f"the sandbox's interpreter does not start: {why}")
         self.about: dict[str, Any] = json.loads(ready)
 
     def run(self, blocks: Sequence[str], limits: Limits, notebook: bool) -> Result:

@@ -38,7 +38,10 @@ EVERYTHING = (
 
 def main() -> None:
     """Serve until the parent is gone. Arguments: the socket's descriptor and JSON of what is wanted."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
+    inherited = int(sys.argv[1])
+    # To a low number: under the one that a busy parent gave it, a child might not close it.
+    channel = socket.socket(fileno=os.dup(inherited))
+    os.close(inherited)
     wanted = json.loads(sys.argv[2])
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
@@ -90,7 +93,7 @@ def _child(layers: Layers, zygote: int, handles: list[int], cpu_s: float, memory
         blocks = runner.framed(lambda count: os.read(3, count))
         runner.run(blocks, notebook, lambda: os.write(4, b"."))
     finally:
-        os._exit(1)
+        os._exit(runner.NOT_BEGUN)  # a program ends by itself, so a layer was refused
 
 
 def _wait(channel: socket.socket, child: int, spaces: bool) -> bytes:

@@ -289,7 +289,10 @@ async def _salvage(
 async def _agree(prefix: Lines, right: Lines, question: str, ctx: Context) -> str:
     """Whether two beginnings that reach equal states still do with other numbers in place of the question's."""
     given = [float(Fraction(number)) for number in sorted(numbers(question)) if len(number) < 16]
-    traces = await asyncio.gather(*(_trace(renumbered(lines, given), ctx) for lines in (prefix, right)))
+    others = [renumbered(lines, given) for lines in (prefix, right)]
+    if others == [prefix, right]:  # none of the question's numbers is in them
+        return "not_checked"
+    traces = await asyncio.gather(*(_trace(lines, ctx) for lines in others))
     if [len(steps) for steps in traces] != [len(prefix), len(right)]:
         return "not_checked"
     one, other = (state(steps[-1]) for steps in traces)
