@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.sandbox.runner import NOT_BEGUN, OUT_OF_MEMORY
 
-VERSION = 1
+VERSION = 2
 """Raised when the same program may get another result; part of what names a stored result."""
 
 Status = Literal["ok", "error", "timeout", "memory", "output_limit", "denied", "crash", "infra_error"]
