@@ -76,5 +76,13 @@ class Programs:
 
 def program_key(blocks: Sequence[str], notebook: bool, sandbox: Sandbox) -> str:
     """32 hex digits that name a program's result: its source, the limits and what it was run with."""
-    named = ["program", VERSION, list(blocks), notebook, sandbox.limits.model_dump(), sandbox.libraries]
+    named = [
+        "program",
+        VERSION,
+        list(blocks),
+        notebook,
+        sandbox.limits.model_dump(),
+        sandbox.libraries,
+        sandbox.tier.name,
+    ]
     return xxhash.xxh3_128_hexdigest(orjson.dumps(named, option=orjson.OPT_SORT_KEYS))

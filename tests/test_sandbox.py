@@ -16,12 +16,8 @@ from mathsynth.sandbox import confine, zygote
 from mathsynth.sandbox.command import Command
 from mathsynth.sandbox.confine import Layers
 from mathsynth.sandbox.pool import Sandbox
-<<<<<<< HEAD
-from mathsynth.sandbox.results import Config, Limits, default_workers
-=======
-from mathsynth.sandbox.results import Config, Limits, status_of
+from mathsynth.sandbox.results import Config, Limits, default_workers, status_of
 from mathsynth.sandbox.worker import Zygote
->>>>>>> review2
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mathsynth.backends import connect
 from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request
 from mathsynth.context import Context
-from mathsynth.errors import BackendError, MathsynthError, Stopped, UsageError
+from mathsynth.errors import BackendError, MathsynthError, RunError, Stopped, UsageError
 from mathsynth.executors import Executor
 from mathsynth.progress import Meter
 from mathsynth.records import Outcoming, Record
@@ -76,7 +76,9 @@ class Cluster:
         wanted |= {"logging_level": "error", "log_to_driver": False, "configure_logging": False}
         self._ray: Any = ray
         try:
-            ray.init(**wanted, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(_paths())}})
+            if paths := _paths():
+                wanted["runtime_env"] = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
+            ray.init(**wanted)
             self._resources: dict[str, float] = self._ray.cluster_resources()
         except (ConnectionError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())
@@ -140,6 +142,9 @@ class Cluster:
                 rows, done, graded, correct = self._ray.get(first)
             except self._ray.exceptions.RayTaskError as error:
                 raise (error.cause or error) from None
+            except self._ray.exceptions.RayError as error:
+                said = " ".join(str(error).split())[:200]
+                raise RunError(f"{step.name}: a shard was lost {TRIES} times on the cluster: {said}") from None
             ctx.meter.graded += graded
             ctx.meter.correct += correct
             yield from rows
