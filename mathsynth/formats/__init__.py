@@ -150,6 +150,22 @@ def load_format(name: str) -> Format:
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
 
 
+async def one_reply(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
+    """An attempt of a single reply: its text as the model's `thinking` wants it, all that it said as `final`."""
+    messages = ctx.chat(ask.model, ask.prompt, question=problem.question)
+    request = ctx.request(ask.model, messages, sample=sample, sampling=ask.sampling)
+    reply = await ctx.complete(ask.model, request)
+    response, reasoning = reply.read(ctx.model(ask.model).thinking)
+    return Attempt(request, response, (reply,), reasoning=reasoning, final=reply.text)
+
+
+async def final_verdict(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
+    """The verifier's word on the answer in `final`; without a reference, what it is."""
+    if reference is None:
+        return await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
+    return await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
+
+
 def fault(outcome: Outcome, rule: str, reason: str) -> Verdict:
     """The verdict on an attempt that counts for nothing."""
     return Verdict(outcome=outcome, rule=rule, reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt
+from mathsynth.formats import Ask, Attempt, final_verdict, one_reply
 from mathsynth.records import Problem, Solution, Verdict
 
 PROMPTS = ("solve",)
@@ -19,18 +19,12 @@ def calls(ask: Ask) -> tuple[int, int]:
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
     """One reply."""
-    messages = ctx.chat(ask.model, ask.prompt, question=problem.question)
-    request = ctx.request(ask.model, messages, sample=sample, sampling=ask.sampling)
-    reply = await ctx.complete(ask.model, request)
-    response, reasoning = reply.read(ctx.model(ask.model).thinking)
-    return Attempt(request, response, (reply,), reasoning=reasoning, final=reply.text)
+    return await one_reply(problem, sample, ask, ctx)
 
 
 async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
     """The verifier's word on the reply."""
-    if reference is None:
-        return await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
-    return await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
+    return await final_verdict(attempt, reference, ctx)
 
 
 async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 from mathsynth.backends.base import Message, Reply, Request
 from mathsynth.code_blocks import calculates, first_block, shown
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, DialogueRules, fault, supported, why_not
+from mathsynth.formats import Ask, Attempt, DialogueRules, fault, final_verdict, supported, why_not
 from mathsynth.records import Problem, Solution, Turn, Verdict
 from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
@@ -83,10 +83,7 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
     """The verifier's word on the tutor's last turn, if the last output, where there is one, states its answer."""
     if attempt.fault is not None:
         return attempt.fault
-    if reference is None:
-        verdict = await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
-    else:
-        verdict = await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
+    verdict = await final_verdict(attempt, reference, ctx)
     return await supported(verdict, attempt.output, ctx) if attempt.output else verdict
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mathsynth.code_blocks import calculates, fenced, printed, program_of, up_to_code, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, fault, final_answer, why_not
+from mathsynth.formats import Ask, Attempt, fault, final_answer, one_reply, why_not
 from mathsynth.records import Problem, Solution, Verdict
 from mathsynth.verifier import CUT
 from mathsynth.verifier.thinking import split
@@ -32,11 +32,8 @@ def calls(ask: Ask) -> tuple[int, int]:
 
 async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Attempt:
     """One reply, and what its program prints."""
-    messages = ctx.chat(ask.model, ask.prompt, question=problem.question)
-    request = ctx.request(ask.model, messages, sample=sample, sampling=ask.sampling)
-    reply = await ctx.complete(ask.model, request)
-    response, reasoning = reply.read(ctx.model(ask.model).thinking)
-    attempt = Attempt(request, response, (reply,), reasoning=reasoning)
+    attempt = replace(await one_reply(problem, sample, ask, ctx), final="")
+    [reply], response = attempt.replies, attempt.response
     if reply.finish_reason in CUT:
         return replace(attempt, fault=fault("undecided", "truncated", f"cut ({reply.finish_reason})"))
     text = reply.read("cut")[0]  # code in thinking is not run

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from mathsynth.backends.base import Message, Reply, Request
 from mathsynth.code_blocks import Block, bare, fenced, first_block, shown, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, ToolRules, fault, final_answer, supported
+from mathsynth.formats import Ask, Attempt, ToolRules, fault, final_answer, final_verdict, supported
 from mathsynth.records import Problem, Solution, Turn, Verdict, explain
 from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
@@ -81,10 +81,7 @@ async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdic
     """The verifier's word on the final answer, if the last output supports it."""
     if attempt.fault is not None:
         return attempt.fault
-    if reference is None:
-        verdict = await ctx.grader.read(attempt.final, finish_reason=attempt.finish_reason)
-    else:
-        verdict = await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
+    verdict = await final_verdict(attempt, reference, ctx)
     return await supported(verdict, attempt.output, ctx)
 
 
