@@ -89,6 +89,8 @@ class Caller:
         """Groups by the key of the sample that each waits for."""
         self._jitter = random.Random()  # spreads retries; touches no row
         self._last_answer = time.monotonic()
+        self._alive_at = 0.0
+        """When the latest of the answered requests was sent: a server that goes away still answers earlier ones."""
         self._refused = 0
         self._busy_since = 0.0
 
@@ -203,7 +205,7 @@ class Caller:
                     raise
                 if not error.retryable:
                     raise (self._refusal(error) if group.size() == 1 else error) from None
-                if error.limited or (error.unreachable and self._last_answer < sent):
+                if error.limited or (error.unreachable and self._alive_at < sent):
                     since = waiting_since if error.limited else max(self._last_answer, waiting_since)
                     silent = time.monotonic() - since
                     if silent > self.config.give_up_after_s:
@@ -219,6 +221,7 @@ class Caller:
                     waiting_since = time.monotonic()  # while the run was paused nobody could answer
                 pauses += 1
             else:
+                self._alive_at = max(self._alive_at, sent)
                 for reply in replies:
                     if isinstance(reply, BackendError):
                         self._note(reply)
