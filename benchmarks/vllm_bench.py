@@ -83,9 +83,8 @@ def plain(model: str, samples: int) -> tuple[int, float, float]:
 
     with tempfile.TemporaryDirectory() as scratch:
         ctx = context(model, Path(scratch))
-        prompt = ctx.prompt("solve-few-shot")
         requests = [
-            ctx.request("teacher", prompt.messages(question=problem.question), sample=number)
+            ctx.request("teacher", ctx.chat("teacher", "solve-few-shot", question=problem.question), sample=number)
             for problem in problems()
             for number in range(samples)
         ]
