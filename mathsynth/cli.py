@@ -245,6 +245,7 @@ def execute(
     wall_s: Annotated[float, typer.Option("--wall", min=1, max=7200, metavar="S", help="Seconds by the clock.")] = 15,
     memory_mb: Annotated[int, typer.Option("--memory", min=16, metavar="MB", help="MiB beyond Python's own.")] = 512,
     command: Annotated[str | None, typer.Option(help="A wrapper of yours that isolates.")] = None,
+    wasm: Annotated[bool, typer.Option("--wasm", help="Run it in WebAssembly (needs the extra wasm).")] = False,
     unsafe: Annotated[bool, typer.Option("--unsafe-exec", help="Run it even where nothing isolates it.")] = False,
 ) -> None:
     """Run one program in the sandbox; the result as JSON. Exit 0 only if its status is ok."""
@@ -253,7 +254,7 @@ def execute(
     from mathsynth.commands import execute as executing
 
     limits = {"cpu_s": cpu_s, "wall_s": wall_s, "memory_mb": memory_mb}
-    result = executing.execute(file, **limits, command=command, unsafe=unsafe)
+    result = executing.execute(file, say, **limits, command=command, wasm=wasm, unsafe=unsafe)
     typer.echo(json.dumps(result, ensure_ascii=False))
     raise typer.Exit(0 if result["status"] == "ok" else 1)
 

@@ -25,7 +25,7 @@ def sandbox_of(
     if not any(step.config.runs_programs() for step in steps):
         yield None
         return
-    with Sandbox(recipe.head.sandbox) as sandbox:
+    with Sandbox(recipe.head.sandbox, say) as sandbox:
         _refuse_weaker(sandbox.tier, recipe, directory)
         say(f"programs run in the sandbox {sandbox.tier}")
         yield sandbox

@@ -63,6 +63,8 @@ def _faults(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Pl
         else:
             value = repr(fault["input"])
             given = f", got {value if len(value) < 60 else value[:57] + '...'}"
+            if fault["type"] == "value_error" and isinstance(fault["input"], dict):
+                given = ""  # keys that don't go together; the line names them
             said = fault["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
             yield place, _DICTIONARY.sub("a mapping of keys", said) + given
 

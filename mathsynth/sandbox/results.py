@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mathsynth.sandbox.runner import NOT_BEGUN, OUT_OF_MEMORY
 
@@ -18,7 +18,7 @@ VERSION = 2
 """Raised when the same program may get another result; part of what names a stored result."""
 
 Status = Literal["ok", "error", "timeout", "memory", "output_limit", "denied", "crash", "infra_error"]
-TIERS = ("rlimits", "command", "seccomp-noopen", "kernel", "namespaces+kernel")
+TIERS = ("rlimits", "command", "wasm", "seccomp-noopen", "kernel", "namespaces+kernel")
 """From the weakest on."""
 
 SOURCE_BYTES, OUTPUT_BYTES = 64 << 10, 64 << 10
@@ -48,10 +48,20 @@ class Config(Limits):
     command: str | None = Field(default=None, exclude=True)
     """A wrapper of your own that isolates, such as `docker run --rm -i --network none IMAGE`; one start a program. Its
     Python must be 3.11 or newer (tuning)."""
+    wasm: bool = Field(default=False, exclude=True)
+    """Run programs in WebAssembly (the extra `wasm`), for machines that have nothing of the above (tuning)."""
     unsafe: bool = Field(default=False, exclude=True)
     """Run programs of a model with nothing but limits, where this machine offers no more (tuning)."""
     workers: int | None = Field(default=None, ge=1, exclude=True)
     """Programs at once; by default the cores that this process may use (tuning)."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Config:
+        """At most one way that is not the machine's own."""
+        chosen = [name for name in ("command", "wasm", "unsafe") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} exclude each other")
+        return self
 
     @property
     def limits(self) -> Limits:

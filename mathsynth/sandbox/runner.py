@@ -1,13 +1,14 @@
 """Runs the blocks of one program in a process that is already confined. It stands alone: no import of mathsynth.
 
-It is also sent as text into the user's own container (tier `command`), so it uses the standard library only. A program
-shares its memory with this code and can change all of it: nothing here is trusted, only what the kernel says of the
-process and what its parent counts.
+It is also sent as text into the user's own container and into WebAssembly, so it uses the standard library only. A
+program shares its memory with this code and can change all of it: nothing here is trusted, only what the kernel says of
+the process and what its parent counts.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import random
 import sys
@@ -15,12 +16,14 @@ import threading
 import traceback
 import types
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
+from typing import Any, ClassVar
 
 FAILED, OUT_OF_MEMORY, NOT_BEGUN = 1, 101, 102
 """Exit codes; the last is that of a process in which no program could be begun."""
 MAX_INT_DIGITS = 20_000
 MARK = b"\x1e"
-"""What `in_container` prints after each block."""
+"""What `in_container` and `in_wasm` print after each block."""
 
 
 def run(blocks: Iterator[bytes], notebook: bool, finished: Callable[[], object]) -> None:
@@ -51,6 +54,7 @@ def _run(blocks: Iterator[bytes], notebook: bool, finished: Callable[[], object]
     random.seed(0)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(0)
+    sys.meta_path.insert(0, _WithoutChance())
     try:
         for source in blocks:
             _block(source.decode(), module, notebook)
@@ -66,6 +70,30 @@ def _run(blocks: Iterator[bytes], notebook: bool, finished: Callable[[], object]
         traceback.print_exception(error, limit=-8)
         return FAILED
     return 0
+
+
+class _WithoutChance:
+    """Imports modules that draw a random number as they are loaded, each with a fixed one."""
+
+    waiting: ClassVar[dict[str, Callable[[Any], object]]] = {
+        "numpy.random": lambda random: random.seed(0),
+        "sympy.core.symbol": lambda symbol: setattr(symbol.Dummy, "_base_dummy_index", 0),  # orders some results
+    }
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if (settle := self.waiting.pop(name, None)) is None:
+            return None
+        spec = importlib.util.find_spec(name)
+        if spec is not None and (loader := spec.loader) is not None:
+            load = loader.exec_module
+
+            def load_and_settle(module: types.ModuleType) -> None:
+                del loader.exec_module  # what comes next may have the same loader
+                load(module)
+                settle(module)
+
+            loader.exec_module = load_and_settle  # type: ignore[method-assign]
+        return spec
 
 
 def _block(source: str, module: types.ModuleType, notebook: bool) -> None:
@@ -108,3 +136,9 @@ def in_container() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     blocks = framed(lambda count: os.read(source, count))
     run(blocks, sys.argv[3] == "notebook", lambda: os.write(1, MARK))
+
+
+def in_wasm() -> None:
+    """Run what comes by stdin; who started this set the limits. The command line says whether a notebook."""
+    blocks = list(framed(sys.stdin.buffer.read))  # so that a program finds its stdin empty
+    run(iter(blocks), sys.argv[1] == "notebook", lambda: os.write(1, MARK))

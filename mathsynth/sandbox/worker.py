@@ -110,7 +110,7 @@ class _Run:
 
     def __init__(self, channel: socket.socket, blocks: Sequence[str], limits: Limits) -> None:
         self.channel, self.limits = channel, limits
-        self.waiting = [_frame(block) for block in blocks]
+        self.waiting = [frame(block) for block in blocks]
         self.stopped: Status | None = None
         self.printed, self.said, self.outputs = bytearray(), bytearray(), list[bytes]()
         self.total = 0
@@ -235,6 +235,7 @@ class _Run:
                 raise ZygoteDied from None
 
 
-def _frame(block: str) -> bytes:
+def frame(block: str) -> bytes:
+    """A block as `runner.framed` reads it."""
     data = block.encode("utf-8", "surrogatepass")
     return len(data).to_bytes(4, "little") + data

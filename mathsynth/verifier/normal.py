@@ -195,6 +195,7 @@ _ENTITIES = (
 _GROUP_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|\\!,|\{\\,\}|\\;|\\ |,\s*\\!)\s*(?=\d{3}(?!\d))")
 _ESCAPED_SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|~|(?<!\\)\\\n")
 _MARKS = re.compile(r"\*\*|__(?=\w)|(?<=\w)__|`")
+_STARS = re.compile(r"(?P<power>(?<=[A-Za-z0-9)\]}])\*\*(?=[-+A-Za-z0-9({\\.])| \*\* )|\*\*")
 _HALF_DAY = re.compile(r"(?:^|[\s.])[ap]\.m\.$", re.I)
 _OUTER = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _BOX = re.compile(r"\s*\\(?:boxed|fbox|framebox)\s*\{")
@@ -270,8 +271,28 @@ def clean(text: str) -> str:
         text = _ESCAPED_SPACE.sub(" ", text)
     text = _TIMES.sub(r"\\times ", text) if "x" in text or "X" in text else text
     text = text.replace("per cent", "percent") if "per cent" in text else text
+    if "**" in text:
+        text = _powers(text)
     text = _MARKS.sub("", text) if "*" in text or "`" in text or "__" in text else text
     return unwrap(_undollar(text))
+
+
+def _powers(text: str) -> str:
+    """`x**2` as `x^2`; `**` that begins or ends bold text stays."""
+    bold = False
+
+    def read(stars: re.Match[str]) -> str:
+        nonlocal bold
+        if stars["power"] and not bold:
+            return "^"
+        bold = not bold
+        return stars[0]
+
+    plain = _STARS.sub(read, text)
+    if not bold:
+        return plain
+    plain = _STARS.sub(lambda stars: "^" if stars["power"] else stars[0], text)  # bold around a power: **x**2 - 1**
+    return text if plain.count("**") % 2 else plain
 
 
 # `3 x 10^8`: the letter between a number and a power of ten is a multiplication sign

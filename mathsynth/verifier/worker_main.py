@@ -7,6 +7,7 @@ to kill it. The end of its input ends it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -50,4 +51,5 @@ def main() -> None:
 
 def _limit(which: int, size: int) -> None:
     hard = resource.getrlimit(which)[1]
-    resource.setrlimit(which, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
+    with contextlib.suppress(ValueError):  # macOS has maps larger than any limit, and refuses this one
+        resource.setrlimit(which, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
