@@ -46,7 +46,7 @@ from mathsynth.verifier.verdict import CUT, question, verdict
 from mathsynth.verifier.words import Finding
 from mathsynth.verifier.worker import Checker
 
-VERSION = 2
+VERSION = 3
 """Raised when verdicts change for the same texts and policy; part of the hash of every stage that grades."""
 
 _DEFAULT = Policy()
