@@ -1,4 +1,4 @@
-"""Programs in a model's text: where they stand, what they print, what of it a model or a verifier is shown. PURE."""
+"""Programs in a model's text: where they stand, and what of their output a model is shown. PURE."""
 
 from __future__ import annotations
 
@@ -14,14 +14,7 @@ _ANY_FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
 _TAG = re.compile(r"<(?=[|｜]|/?\w+>)|\[(?=/?[A-Z]{4,}\])")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}>")
 _PYTHON = frozenset(("python", "py", "python3"))
-_FLOAT = re.compile(r"-?\d*\.\d+(?:[eE][+-]?\d+)?|-?\d+[eE][+-]?\d+")
-_NUMBER = re.compile(r"(?<![\w.*^])(?<!\w\()-?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][+-]?\d+)?(?:/\d+)?(?![\w*^/(]|\.\d|,\d)")
-"""A number that stands for itself: no digit group, coefficient, exponent or argument."""
 _NO_CALCULATION = frozenset(("print", "str", "int", "float", "repr", "format"))
-DOUBLE = 15
-"""Significant digits from which a printed number is a float as Python prints it, right to about this many digits."""
-LAST_LINES, FEW_NUMBERS = 5, 4
-"""Where an output may state its answer, and how many numbers of a line are looked at: a longer row of them is data."""
 
 
 class Block(NamedTuple):
@@ -137,31 +130,3 @@ def shown(output: str, limit: int) -> str:
     """
     text = _ADDRESS.sub(" at 0x…>", output.strip())
     return shortened(_TAG.sub(r"\g<0> ", text.replace("```", "'''").replace("~~~", "---")), limit)
-
-
-def printed(answer: str) -> str:
-    """A printed answer as a verifier reads it: binary noise such as 0.30000000000000004 rounded to 12 digits.
-
-    From a million on to 15, and whole numbers not at all, so that no digit goes in which answers differ.
-    """
-    text = answer.strip()
-    if not _FLOAT.fullmatch(text):
-        return text
-    digits = re.sub(r"[eE].*", "", text).replace("-", "").replace(".", "").lstrip("0")
-    value = float(text)
-    if len(digits) < DOUBLE or value.is_integer():
-        return text
-    return f"{value:.12g}" if abs(value) < 1e6 else f"{value:.15g}"
-
-
-def answers_in(output: str, limit: int = 20) -> list[str]:
-    """What an output may be read to state, the last first: its last lines, lists, what follows = or :, numbers."""
-    found: dict[str, None] = {}
-    for line in reversed([line.strip() for line in output.splitlines() if line.strip()][-LAST_LINES:]):
-        numbers = [number.replace(",", "") for number in _NUMBER.findall(line)]
-        if len(numbers) > FEW_NUMBERS:
-            numbers = numbers[-1:] if line.endswith(numbers[-1]) else []
-        parts = [*re.findall(r"[\[{]([^][{}]+)[]}]", line), *re.split(r"[=:]", line)[1:]]
-        stated = [line, *(part.strip() for part in parts), *reversed(numbers)]
-        found |= dict.fromkeys(printed(text) for text in stated if text)
-    return list(found)[:limit]

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import count, takewhile
 
-from mathsynth.code_blocks import printed
+from mathsynth.printed import rounded
 
 IMPORTS = (ast.Import, ast.ImportFrom)
 LINES = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, *IMPORTS)
@@ -64,7 +64,7 @@ def trace(outputs: Sequence[str]) -> list[Variables]:
 def variables(output: str) -> Variables:
     """What STATE printed, without the binary noise of floats and without addresses, which differ each time."""
     named = (line.split("\t", 1) for line in output.splitlines() if "\t" in line)
-    return {name: printed(_ADDRESS.sub("", text.strip("'\""))) for name, text in named}
+    return {name: rounded(_ADDRESS.sub("", text.strip("'\""))) for name, text in named}
 
 
 def state(known: Variables) -> tuple[str, ...]:

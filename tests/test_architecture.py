@@ -43,7 +43,7 @@ LAYERS = [
     {"journal", "lock"},
     {"parts"},
     {"straight_line"},
-    {"resources", "shards", "similarity", "code_blocks"},
+    {"resources", "shards", "similarity", "code_blocks", "printed"},
     {"records"},
     {"errors"},
 ]

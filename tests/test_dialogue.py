@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     ]
     asked: dict[str, Any] = {}
     with Sandbox(Config(workers=1, wall_s=5)) as box, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(box))
+        patch.setattr("mathsynth.safety.Sandbox", lambda config, say: contextlib.nullcontext(box))
         options = Options(watch=lambda stage, request, reply: asked.setdefault(request.key(), request))
         generate(read_recipe(folder("recipes") / "soliloquy.yaml", sets), place / "run", options)
         yield Run(place / "run", list(asked.values()), sets)

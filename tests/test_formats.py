@@ -30,7 +30,7 @@ def sandbox():
 @pytest.fixture(autouse=True)
 def one_sandbox(sandbox, monkeypatch):
     """All runs here share one: to start it takes longer than most of these tests."""
-    monkeypatch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(sandbox))
+    monkeypatch.setattr("mathsynth.safety.Sandbox", lambda config, say: contextlib.nullcontext(sandbox))
 
 
 def run(

@@ -34,7 +34,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(autouse=True)
 def one_sandbox(sandbox, monkeypatch):
     """All runs here share one: to start it takes longer than most of these tests."""
-    monkeypatch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(sandbox))
+    monkeypatch.setattr("mathsynth.safety.Sandbox", lambda config, say: contextlib.nullcontext(sandbox))
 
 
 def rows(run: Path, name: str) -> list[dict[str, Any]]:
@@ -178,7 +178,7 @@ def whole(tmp_path_factory, sandbox) -> Iterator[Path]:
         "steps: {partial-programs: {rounds: 2}}\n"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mathsynth.safety.Sandbox", lambda config: contextlib.nullcontext(sandbox))
+        patch.setattr("mathsynth.safety.Sandbox", lambda config, say: contextlib.nullcontext(sandbox))
         generate(read_recipe(folder / "recipe.yaml", []), folder / "run", Options())
     yield folder
 

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.backends.base import Reply, Request
-from mathsynth.code_blocks import answers_in
 from mathsynth.errors import UsageError
+from mathsynth.printed import answers_in
 from mathsynth.records import Outcome, Problem, Solution, Turn, Usage, Verdict
 from mathsynth.sandbox.results import Result
 from mathsynth.verifier import extract

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mathsynth.code_blocks import calculates, fenced, printed, program_of, up_to_code, without_code
+from mathsynth.code_blocks import calculates, fenced, program_of, up_to_code, without_code
 from mathsynth.context import Context
 from mathsynth.formats import Ask, Attempt, fault, final_answer, one_reply, why_not
+from mathsynth.printed import in_mathematics
 from mathsynth.records import Problem, Solution, Verdict
 from mathsynth.verifier import CUT
 from mathsynth.verifier.thinking import split
@@ -52,7 +53,7 @@ async def tried(code: str, attempt: Attempt, ctx: Context) -> Attempt:
     result = await ctx.programs.run((code,))
     return replace(
         attempt,
-        final=printed(result.answer),
+        final=in_mathematics(result.answer),
         output=result.stdout,
         fault=why_not(result),
         checks={"sandbox": result.tier},
@@ -82,8 +83,8 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
         result = await ctx.programs.run((code,))
         if (found := why_not(result)) is not None:
             return found
-        if printed(result.answer) != answer:
-            return fault("undecided", "replay", f"prints {printed(result.answer)!r} now, {answer!r} is stored")
+        if (printed := in_mathematics(result.answer)) != answer:
+            return fault("undecided", "replay", f"prints {printed!r} now, {answer!r} is stored")
     return await _undisputed(await ctx.grader.check(reference, answer=answer), row.response, answer, ctx)
 
 

@@ -17,7 +17,7 @@ from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.stages import StageConfig, only, together
 from mathsynth.verifier.vote import Vote, vote
 
-VERSION = 2
+VERSION = 3
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem

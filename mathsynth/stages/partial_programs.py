@@ -44,7 +44,7 @@ from mathsynth.straight_line import (
 )
 from mathsynth.verifier import CUT
 
-VERSION = 1
+VERSION = 2
 SCOPE = "all"  # all rows of a problem, wherever they stand in a shard
 TAKES = (Solution,)
 GIVES = Solution

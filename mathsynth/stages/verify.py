@@ -20,7 +20,7 @@ from mathsynth.verifier.junk import RULES, junk
 from mathsynth.verifier.steps import false_steps
 from mathsynth.verifier.thinking import join
 
-VERSION = 3
+VERSION = 4
 SCOPE = "shard"
 TAKES = (Solution,)
 GIVES = Solution
