@@ -15,8 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 
 from mathsynth.sandbox.results import Limits
+from mathsynth.sandbox.wasm import Wasm
 from mathsynth.sandbox.worker import Zygote
 
 LIMITS = Limits()
@@ -61,9 +64,21 @@ def rate(programs: Iterator[str], run: Callable[[str], bool], seconds: float) ->
     return len(took) / sum(took), 1000 * statistics.median(took)
 
 
+def ends_well(worker: Zygote | Wasm, program: str) -> bool:
+    """Whether it does in the sandbox."""
+    return worker.run((program,), LIMITS, False).status == "ok"
+
+
 def fresh(program: str) -> bool:
     """Run it in an interpreter of its own."""
     return subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def line(name: str, run: Callable[[str], bool], seconds: float, about: str = "") -> float:
+    """Print a line of the table; programs of the sympy mix a second."""
+    arithmetic, sympy = rate(plain(), run, seconds), rate(mixed(), run, seconds)
+    print(f"{name:14}{arithmetic[0]:>10.0f}{arithmetic[1]:>8.2f}{sympy[0]:>10.1f}{sympy[1]:>8.2f}  {about}")
+    return sympy[0]
 
 
 def main() -> None:
@@ -72,16 +87,14 @@ def main() -> None:
     print(f"{'':14}{'plain /s':>10}{'ms':>8}{'sympy /s':>10}{'ms':>8}")
     found = 0.0
     for name, layers in LAYERS.items():
-        zygote = Zygote(**layers)
-        about = {key: zygote.about[key] for key in ("seccomp", "landlock", "namespaces")}
-        run = lambda program, zygote=zygote: zygote.run((program,), LIMITS, False).status == "ok"  # noqa: E731
-        line = [*rate(plain(), run, seconds), *rate(mixed(), run, seconds)]
-        zygote.close()
-        found = line[2]
-        print(f"{name:14}{line[0]:>10.0f}{line[1]:>8.2f}{line[2]:>10.1f}{line[3]:>8.2f}  {about}")
-    line = [*rate(plain(), fresh, seconds), *rate(mixed(), fresh, seconds)]
-    print(f"{'fresh python':14}{line[0]:>10.0f}{line[1]:>8.2f}{line[2]:>10.1f}{line[3]:>8.2f}")
-    print(f"sympy mix, all layers against a fresh interpreter: {found / line[2]:.1f} times")
+        with closing(Zygote(**layers)) as zygote:
+            about = str({key: zygote.about[key] for key in ("seccomp", "landlock", "namespaces")})
+            found = line(name, partial(ends_well, zygote), seconds, about)
+    with closing(Wasm()) as wasm:
+        line("WebAssembly", partial(ends_well, wasm), seconds)
+    print(
+        f"sympy mix, all layers against a fresh interpreter: {found / line('fresh python', fresh, seconds):.1f} times"
+    )
 
 
 if __name__ == "__main__":
