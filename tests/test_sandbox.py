@@ -258,3 +258,11 @@ def test_closing_ends_what_a_wrapper_runs(tmp_path):
     wrapper.close()
     run.join(10)
     assert [result.status for result in found] == ["infra_error"]
+
+
+def test_what_a_wrapper_leaves_running_holds_nothing_up():
+    """A descendant in a session of its own kept the pipes open, and was waited for."""
+    wrapper = Command("""sh -c 'setsid sleep 20 & exec "$0" "$@"'""")
+    result = wrapper.run(("print(42)",), Limits(), False)
+    assert (result.status, result.answer) == ("ok", "42")
+    assert result.wall_s < 15

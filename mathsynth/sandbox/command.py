@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 import os
+import select
 import shlex
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from mathsynth.errors import MathsynthError
@@ -25,6 +27,7 @@ from mathsynth.sandbox.worker import frame
 
 START_S, GRACE_S = 30.0, 5.0
 """Seconds that a wrapper may take to start beside the program's own, and to end when it is told to."""
+LOOK_MS = 100
 
 
 class Command:
@@ -58,7 +61,7 @@ class Command:
         timer = threading.Timer(limits.wall_s + START_S, _stop, (process, stopped, "timeout"))
         timer.start()
         said: list[bytes] = []
-        complaints = threading.Thread(target=_keep_end, args=(process.stderr, said))
+        complaints = threading.Thread(target=_keep_end, args=(process, said))
         complaints.start()
         try:
             with contextlib.suppress(OSError):
@@ -97,18 +100,35 @@ def _wait_status(code: int) -> int:
 def _read(process: subprocess.Popen[bytes], stopped: list[Status]) -> bytes:
     assert process.stdout
     printed = b""
-    while more := os.read(process.stdout.fileno(), OUTPUT_BYTES):
+    for more in _chunks(process, process.stdout):
         printed += more[: OUTPUT_BYTES + 1 - len(printed)]
         if len(printed) > OUTPUT_BYTES:
             _stop(process, stopped, "output_limit")
     return printed
 
 
-def _keep_end(pipe: IO[bytes], said: list[bytes]) -> None:
+def _keep_end(process: subprocess.Popen[bytes], said: list[bytes]) -> None:
+    assert process.stderr
     kept = b""
-    while more := os.read(pipe.fileno(), OUTPUT_BYTES):
+    for more in _chunks(process, process.stderr):
         kept = (kept + more)[-STDERR_KEPT:]
     said.append(kept)
+
+
+def _chunks(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> Iterator[bytes]:
+    """What comes until the pipe ends, or soon after its process: what the wrapper left running may hold it open."""
+    poll, until = select.poll(), math.inf
+    poll.register(pipe)
+    while True:
+        ready = poll.poll(LOOK_MS)
+        if process.poll() is not None:
+            until = min(until, time.monotonic() + GRACE_S)
+            if not ready or time.monotonic() > until:
+                return
+        if ready:
+            if not (more := os.read(pipe.fileno(), OUTPUT_BYTES)):
+                return
+            yield more
 
 
 def _stop(process: subprocess.Popen[bytes], stopped: list[Status], why: Status) -> None:
