@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from command_line import ms, step, write_project
 from mathsynth.errors import UsageError
 from mathsynth.recipe import Recipe, read_recipe
+from mathsynth.stages.sample import Config as SampleConfig
 from mathsynth.strategy import Strategy, choose
 
 STEPS: dict[str, Any] = {
@@ -88,6 +89,11 @@ def test_more_answers_make_no_questions_and_spend_the_budget(path: Path) -> None
         "strategy.follow: without seed-expand, without retell, without move, "
         "sample.k=6, sample.max_trials=6, sample.vote.samples=6"
     )
+
+
+def test_a_sample_of_several_turns_spends_several_calls() -> None:
+    config = SampleConfig(format="tool", tool={"max_blocks": 2}).spending(7)
+    assert (config.k, config.max_trials, config.calls_per_row()) == (2, 2, (4, 6))
 
 
 @pytest.mark.parametrize(

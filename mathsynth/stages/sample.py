@@ -124,21 +124,26 @@ class Config(StageConfig):
 
     def calls_per_row(self) -> tuple[int, int]:
         """From the luckiest problem to the trial cap."""
-        each = [load_format(form).calls(_how(form, self)) for form in self.formats]
-        fewest, most = min(least for least, _ in each), max(most for _, most in each)
+        fewest, most = self._calls_per_sample()
         if self.policy == "fixed":
             return self.k * fewest, max(self.k, self.vote.samples) * most
         wanted = {"uniform": self.k, "prop2diff": self.pilot, "adaptive": rows_wanted(self.k, 0)}
         return min(wanted[self.policy], self.max_trials) * fewest, max(self.max_trials, self.vote.samples) * most
+
+    def _calls_per_sample(self) -> tuple[int, int]:
+        """Fewest and most, over its formats."""
+        each = [load_format(form).calls(_how(form, self)) for form in self.formats]
+        return min(least for least, _ in each), max(most for _, most in each)
 
     def rows_per_row(self) -> tuple[int, int]:
         """At most k solutions."""
         return 0, self.k
 
     def spending(self, calls: int) -> Self:
-        """Up to so many correct ones in so many samples."""
-        vote = self.vote.model_copy(update={"samples": max(2, calls)})
-        return self.model_copy(update={"k": calls, "max_trials": calls, "vote": vote})
+        """Up to as many correct ones in as many samples as these calls make at their most."""
+        samples = max(1, calls // self._calls_per_sample()[1])
+        vote = self.vote.model_copy(update={"samples": max(2, samples)})
+        return self.model_copy(update={"k": samples, "max_trials": samples, "vote": vote})
 
     def grades(self) -> bool:
         """Yes."""
