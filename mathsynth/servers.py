@@ -35,7 +35,7 @@ from mathsynth.guard import Guard
 HOST = "127.0.0.1"
 PORTS = range(20_000, 32_000)
 """Below those that Linux gives to clients: to connect to one of these while its server is down may take the port."""
-POLL_S, ANSWER_S = 0.2, 5.0
+POLL_S, ANSWER_S, LOOK_S = 0.2, 5.0, 10.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
 GRACE_S = 15.0
 """Seconds from SIGTERM to SIGKILL."""
@@ -60,6 +60,8 @@ class Serve(BaseModel):
     """Answers 200 once the model is loaded."""
     start_timeout_s: float = Field(default=1800, gt=0)
     """Seconds until a server that is not ready counts as failed."""
+    hung_timeout_s: float = Field(default=300, gt=0)
+    """Seconds without an answer at `ready_path` after which a server is killed and started again."""
     restarts: int = Field(default=5, ge=0)
     """How often a server is started again without any answer of the model between; then the run stops with exit 3."""
     env: dict[str, str | int | float] = Field(default_factory=dict)
@@ -249,7 +251,7 @@ class Server:
                 self.up = self._becomes_ready(process)
                 self.was_up = self.was_up or self.up
                 in_vain = 0 if self.up else in_vain + 1
-                code = process.wait()
+                code = self._serves(process)
                 self.up, self.since = False, time.monotonic()
                 _signal_group(process.pid, signal.SIGKILL)  # what it left behind may hold the GPU
                 if self.closing.is_set():
@@ -299,6 +301,18 @@ class Server:
                 return False
             self.closing.wait(POLL_S)
         return False
+
+    def _serves(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for its end: the exit code. One that is up and answers no more is killed."""
+        heard = time.monotonic()
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(min(LOOK_S, self.serve.hung_timeout_s / 4))
+            if self._answers():
+                heard = time.monotonic()
+            elif time.monotonic() - heard > self.serve.hung_timeout_s and process.poll() is None:
+                self.news.append(f"server {self.label} is killed: no answer for {self.serve.hung_timeout_s:g} s")
+                _signal_group(process.pid, signal.SIGKILL)
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=ANSWER_S)

@@ -256,6 +256,28 @@ def test_a_server_that_dies_again_and_again_stops_the_run_in_order(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_a_server_that_hangs_is_killed_and_started_again(
+    tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mathsynth.servers.ANSWER_S", 0.3)
+    serve = {"command": command(tmp_path, "--latency", "0.02"), "hung_timeout_s": 1}
+    recipe, run, hung = serving(tmp_path, 40, **serve), tmp_path / "run", []
+
+    class Holder(Shown):
+        def update(self, meter: Meter) -> None:
+            if not hung and meter.answered > 20:
+                hung.extend(servers(tmp_path))
+                for process in hung:
+                    os.kill(process, signal.SIGSTOP)
+
+    done = generate_here(recipe, run, None, display=Holder())
+    assert (done.code, len(hung)) == (0, 2), done.err
+    assert "server teacher-0 is killed: no answer for 1 s" in done.err
+    assert train(run) == without_serving(tmp_path, 40)
+    assert servers(tmp_path) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 3), (signal.SIGKILL, -signal.SIGKILL)]
 )
