@@ -183,9 +183,8 @@ def why_not(result: Result) -> Verdict | None:
     """Why a run gives no answer, or None if it gives one."""
     if result.status == "ok":
         return None if result.answer.strip() else fault("wrong", "no_output", "the program prints nothing")
-    said = (result.stderr.strip().splitlines() or [""])[-1][:200]
     outcome: Outcome = "undecided" if result.status in NOT_CHECKED else "wrong"
-    return fault(outcome, f"program_{result.status}", said or f"the program ended with {result.status}")
+    return fault(outcome, f"program_{result.status}", result.reason)
 
 
 async def supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
