@@ -83,7 +83,7 @@ class Grammar:
         left = self.mixed()
         while (token := self.peek()) is not None:
             if token.kind in ("op", "cmd"):
-                if token.value in ("*", "times", "cdot", " "):
+                if token.value in ("*", "times", "cdot"):
                     self.i += 1
                     left = times(left, self.signed())
                     continue
