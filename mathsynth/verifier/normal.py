@@ -72,6 +72,8 @@ _SIGNS = {
     "°": r"^\circ ",
     "º": r"^\circ ",
     "˚": r"^\circ ",
+    "º": r"^\circ ",
+    "˚": r"^\circ ",
     "℃": r"^\circ\text{C}",
     "℉": r"^\circ\text{F}",
     "√": r"\usqrt ",
@@ -139,8 +141,9 @@ _SIGNS = {
     "∥": r"\parallel ",
     "⊥": r"\perp ",
 }
-_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix", strict=True))
-_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙᵢⱼₖₘₓ", "0123456789+-nijkmx", strict=True))
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂᵝᵞᵟᵠᵡªꟲꟳ"
+_LOWERED = "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ"
+_SUPER, _SUB = ({c: unicodedata.normalize("NFKC", c).replace("−", "-") for c in row} for row in (_RAISED, _LOWERED))
 _FRACTIONS = {
     "½": (1, 2),
     "⅓": (1, 3),
@@ -177,6 +180,7 @@ _TABLE: dict[int, str | None] = {
 _ENCLOSED = re.compile("([①-⒛⓪㉈-㉟㊀-㊉㊱-㊿])")
 # 12m², 3.5 cm³ at the end of a text: the raised digit makes it prose, and the letter a unit
 _METRES = re.compile(r"(?<=\d)\s?([kcmd]?m)([²³])(?=\s*[.,;]?\s*$)")
+_ORDINAL = re.compile(r"(?<=\d)(?:ˢᵗ|ⁿᵈ|ʳᵈ|ᵗʰ)")
 _SUPER_RUN = re.compile(f"[{''.join(_SUPER)}]+")
 _SUB_RUN = re.compile(f"[{''.join(_SUB)}]+")
 _SPACING = re.compile(
@@ -190,7 +194,7 @@ _FRAME = re.compile(
 )
 _TAGS = re.compile(r"</?(?:b|i|u|strong|em|span|font)(?:\s[^<>]*)?>", re.I)
 _BLOCKS = re.compile(r"</?(?:p|center|div)(?:\s[^<>]*)?>", re.I)
-_RAISED = re.compile(r"<(?P<tag>sup|sub)>(?P<text>.*?)</(?P=tag)>", re.I)
+_SUP_SUB = re.compile(r"<(?P<tag>sup|sub)>(?P<text>.*?)</(?P=tag)>", re.I)
 _ENTITY = re.compile(r"&#?\w{2,10};")
 _GROUP_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|\\!,|\{\\,\}|\\;|\\ |,\s*\\!)\s*(?=\d{3}(?!\d))")
 _ESCAPED_SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|(?<!\\)\\\n")
@@ -208,24 +212,17 @@ def to_latex(text: str) -> str:
     """Every Unicode sign that has a LaTeX or ASCII spelling in that spelling; invisible characters gone."""
     if text.isascii():
         return text
+    text = _ORDINAL.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
     text = _METRES.sub(lambda m: rf"\text{{ {m[1]}}}^{2 if m[2] == '²' else 3}", text)
     text = _SUPER_RUN.sub(lambda m: "^{" + "".join(_SUPER[c] for c in m[0]) + "}", text)
     text = _SUB_RUN.sub(lambda m: "_{" + "".join(_SUB[c] for c in m[0]) + "}", text)
     text = text.translate(_TABLE)
     if text.isascii():
         return text
-    text = "".join(map(_raised, text))
     if len(text) == 1 or not _ENCLOSED.search(text):
         return unicodedata.normalize("NFKC", text).translate(_TABLE)
     parts = _ENCLOSED.split(text)
     return "".join(p if i % 2 else unicodedata.normalize("NFKC", p).translate(_TABLE) for i, p in enumerate(parts))
-
-
-def _raised(char: str) -> str:
-    """A raised or lowered letter as an exponent or index: NFKC would make `2ᵏ` into 2k."""
-    if char.isascii() or not (kind := unicodedata.decomposition(char)).startswith("<su"):
-        return char
-    return f"{'^' if kind.startswith('<super>') else '_'}{{{unicodedata.normalize('NFKC', char)}}}"
 
 
 def unwrap(text: str) -> str:
@@ -276,7 +273,7 @@ def clean(text: str) -> str:
     """One notation for both sides: LaTeX signs, no wrappers, no spacing commands; still the same mathematics."""
     if "<" in text or "&" in text:
         text = _BLOCKS.sub(" ", _TAGS.sub("", text))
-        text = _RAISED.sub(lambda m: f"{'^' if m['tag'][2] in 'pP' else '_'}{{{m['text']}}}", text)
+        text = _SUP_SUB.sub(lambda m: f"{'^' if m['tag'][2] in 'pP' else '_'}{{{m['text']}}}", text)
         text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
     text = unwrap(to_latex(text))
     text = _FRAME.sub(r"\1", text) if "\\" in text else text
