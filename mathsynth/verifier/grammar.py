@@ -115,6 +115,10 @@ class Grammar:
             before = self.found[self.i - 1]
             if before.kind == "num" and not (token.spaced and self.i > 1 and self.found[self.i - 2].value == "^"):
                 raise Unparsed("two numbers side by side")
+            if not token.spaced and before.kind in ("let", "word", "roman"):
+                raise Unparsed("a digit right after a letter")  # a lost ^, an index, or a sign: x2, C1, 2x3
+            if token.spaced and before.value == ")":
+                raise Unparsed("a number after a bracket")  # (1) 5 is the first item
             return True
         if kind == "let" or kind == "rec":
             return not (token.spaced and self.depth == 0 and value in "mgshLl" and letters.unit_follows(self))
@@ -127,6 +131,8 @@ class Grammar:
         if kind in ("op", "cmd"):
             if value == "|" or value == "||":
                 return self.bars == 0
+            if value == "{" and self.found[self.i - 1].kind == "num" and (t := self.peek(1)) and t.kind == "num":
+                raise Unparsed("digits in braces after a number")
             if value == "[":  # [0,1[ closes a French interval
                 after = self.peek(1)
                 return after is not None and after.value not in ("cup", "cap", ",", ";", "setminus", ")")

@@ -10,10 +10,11 @@ from mathsynth.verifier.compare import Comparison
 from mathsynth.verifier.expressions import NeedSlow
 from mathsynth.verifier.guards import guard, peel
 from mathsynth.verifier.normal import clean, key
+from mathsynth.verifier.notations import as_constant, readings, unknown_call
 from mathsynth.verifier.parse import parse
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.tokens import Unparsed
-from mathsynth.verifier.tree import Node, is_scalar, walk
+from mathsynth.verifier.tree import Node, is_scalar, substitute, walk
 from mathsynth.verifier.words import Finding, compare_words, plain, rewrite, words_of
 
 _PLAIN = re.compile(r"[-+]?\d{1,300}(?:\.\d{1,300})?")
@@ -87,7 +88,29 @@ def _judge(reference: str, answer: str, policy: Policy, slow: bool) -> Finding:
             again = Comparison(policy, slow).answers(other_left, other_right)
             if again.equal is not False:
                 return Finding(None, "grouping", "a comma that groups digits or separates numbers")
+    if found.equal is False:
+        return (
+            _reread(a, b, left, right, Comparison(policy, slow))
+            or _reread(b, a, right, left, Comparison(policy, slow))
+            or found
+        )
     return found
+
+
+def _reread(a: str, b: str, left: Node, right: Node, comparison: Comparison) -> Finding | None:
+    """What to say of two answers that differ if another reading of the first makes them equal; else None."""
+    for letter, constant, there in as_constant(left, right):
+        again = comparison.answers(substitute(left, letter, constant), right)
+        if again.equal is not False:
+            sure = again.equal and there and letter == "I"
+            return Finding(sure or None, "notation", f"{letter} is {'' if sure else 'perhaps '}a constant")
+    for text in readings(a):
+        tree = _tree(text, True)
+        if not isinstance(tree, str) and comparison.answers(tree, right).equal is not False:
+            return Finding(None, "notation", f"equal if it means {text}"[:200])
+    if name := unknown_call(a, b, right):
+        return Finding(None, "notation", f"{name!r} is perhaps a function")
+    return None
 
 
 def _recurs(a: Fraction, b: Fraction) -> bool:

@@ -72,8 +72,6 @@ _SIGNS = {
     "°": r"^\circ ",
     "º": r"^\circ ",
     "˚": r"^\circ ",
-    "º": r"^\circ ",
-    "˚": r"^\circ ",
     "℃": r"^\circ\text{C}",
     "℉": r"^\circ\text{F}",
     "√": r"\usqrt ",

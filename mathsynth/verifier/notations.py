@@ -1,0 +1,76 @@
+"""Other ways to read a text. A difference that one of them removes is undecided: it lay in the notation, perhaps.
+
+`I` for i, `Tan x`, `3,14`, `10,00,000`, `IV`, `5K`, and functions that the grammar takes for letters, as in `erf(x)`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mathsynth.verifier.tree import E, I, Node, symbols, walk
+from mathsynth.verifier.vocabulary import FUNCTIONS, GREEK, RENAMED, known_word
+
+LETTERS: tuple[tuple[str, Node], ...] = (("I", I), ("j", I), ("E", E))
+"""Letters that programs print for constants."""
+
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(?!\d{1,3},\d{3}(?!\d))(\d{1,3}(?:[. ]\d{3})+|\d+),(\d+)(?![\d,.])")
+_LAKHS = re.compile(r"(?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])")
+_MIXED = re.compile(r"(?<=\d) and (?=\d+/\d|\\frac)")
+_ROMAN = re.compile(r"(?=[IVXLCDM]{2})M*(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
+_ROMAN_VALUE = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_SCALED = re.compile(r"(?<=\d)\s?([KMB])$")
+_SCALE = {"K": "000", "M": "000000", "B": "000000000"}
+_WORD = re.compile(r"(?<![\\A-Za-z])(?:[A-Z][A-Za-z]+(?:\(\))?|c?[sct]h(?![A-Za-z]))")
+_HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth"}
+_CALL = re.compile(r"(\\?)(?<![A-Za-z])([A-Za-z]{2,})[(\[]")
+
+
+def readings(text: str) -> Iterator[str]:
+    """The text as others might mean it."""
+    if "," in text and not re.search(r"[(\[{]", text):
+        yield from {_DECIMAL_COMMA.sub(_with_point, text), _LAKHS.sub(lambda m: m[0].replace(",", ""), text)} - {text}
+    if " and " in text and (mixed := _MIXED.sub(" ", text)) != text:
+        yield mixed
+    if _ROMAN.fullmatch(text):
+        values = [_ROMAN_VALUE[char] for char in text]
+        yield str(sum(-v if v < max(values[i:]) else v for i, v in enumerate(values)))
+    if scale := _SCALED.search(text):
+        yield f"{text[: scale.start()]} \\cdot 1{_SCALE[scale[1]]}"
+    if (lower := _WORD.sub(_lowered, text)) != text:
+        yield lower
+
+
+def _with_point(number: re.Match[str]) -> str:
+    return re.sub("[. ]", "", number[1]) + "." + number[2]
+
+
+def _lowered(word: re.Match[str]) -> str:
+    bare = word[0].lower().removesuffix("()")
+    if bare == "pi":
+        return r"\pi "
+    bare = _HYPERBOLIC.get(bare, bare)
+    return bare if bare in FUNCTIONS or bare in RENAMED else word[0]
+
+
+def as_constant(one: Node, other: Node) -> Iterator[tuple[str, Node, bool]]:
+    """(letter, constant, whether the other side has that constant) of each letter that may stand for a constant."""
+    names, others = symbols(one), symbols(other)
+    for letter, constant in LETTERS:
+        if letter in names and letter not in others and not any(part == constant for part in walk(one)):
+            yield letter, constant, any(part == constant for part in walk(other))
+
+
+def unknown_call(text: str, other: str, tree: Node) -> str:
+    """The name before a bracket that is perhaps a function: the other side does not know its letters. Or nothing."""
+    known = symbols(tree) | {"e", "i"}
+    for backslash, name in _CALL.findall(text):
+        if name in GREEK:
+            letters = {name}
+        elif backslash or known_word(name):
+            continue
+        else:
+            letters = set(name)
+        if not letters <= known and not re.search(rf"\b{name}[(\[]", other):
+            return str(name)
+    return ""
