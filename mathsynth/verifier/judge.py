@@ -10,11 +10,11 @@ from mathsynth.verifier.compare import Comparison
 from mathsynth.verifier.expressions import NeedSlow
 from mathsynth.verifier.guards import guard, peel
 from mathsynth.verifier.normal import clean, key
-from mathsynth.verifier.notations import as_constant, readings, unknown_call
+from mathsynth.verifier.notations import as_constants, readings, unknown_call
 from mathsynth.verifier.parse import parse
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.tokens import Unparsed
-from mathsynth.verifier.tree import Node, is_scalar, substitute, walk
+from mathsynth.verifier.tree import Node, is_scalar, walk
 from mathsynth.verifier.words import Finding, compare_words, plain, rewrite, words_of
 
 _PLAIN = re.compile(r"[-+]?\d{1,300}(?:\.\d{1,300})?")
@@ -99,14 +99,13 @@ def _judge(reference: str, answer: str, policy: Policy, slow: bool) -> Finding:
 
 def _reread(a: str, b: str, left: Node, right: Node, comparison: Comparison) -> Finding | None:
     """What to say of two answers that differ if another reading of the first makes them equal; else None."""
-    for letter, constant, there in as_constant(left, right):
-        again = comparison.answers(substitute(left, letter, constant), right)
+    for letters, tree, sure in as_constants(left, right):
+        again = comparison.answers(tree, right)
         if again.equal is not False:
-            sure = again.equal and there and letter == "I"
-            return Finding(sure or None, "notation", f"{letter} is {'' if sure else 'perhaps '}a constant")
+            return Finding((again.equal and sure) or None, "notation", f"equal if constants are meant by {letters}")
     for text in readings(a):
-        tree = _tree(text, True)
-        if not isinstance(tree, str) and comparison.answers(tree, right).equal is not False:
+        read = _tree(text, True)
+        if not isinstance(read, str) and comparison.answers(read, right).equal is not False:
             return Finding(None, "notation", f"equal if it means {text}"[:200])
     if name := unknown_call(a, b, right):
         return Finding(None, "notation", f"{name!r} is perhaps a function")

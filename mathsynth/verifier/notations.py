@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mathsynth.verifier.tree import E, I, Node, symbols, walk
+from mathsynth.verifier.tree import E, I, Node, substitute, symbols, walk
 from mathsynth.verifier.vocabulary import FUNCTIONS, GREEK, RENAMED, known_word
 
-LETTERS: tuple[tuple[str, Node], ...] = (("I", I), ("j", I), ("E", E))
-"""Letters that programs print for constants."""
+_CONSTANTS: dict[str, Node] = {"I": I, "j": I, "E": E}  # letters that programs print
 
 _DECIMAL_COMMA = re.compile(r"(?<![\d.,])(?!\d{1,3},\d{3}(?!\d))(\d{1,3}(?:[. ]\d{3})+|\d+),(\d+)(?![\d,.])")
 _LAKHS = re.compile(r"(?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])")
@@ -53,12 +52,17 @@ def _lowered(word: re.Match[str]) -> str:
     return bare if bare in FUNCTIONS or bare in RENAMED else word[0]
 
 
-def as_constant(one: Node, other: Node) -> Iterator[tuple[str, Node, bool]]:
-    """(letter, constant, whether the other side has that constant) of each letter that may stand for a constant."""
-    names, others = symbols(one), symbols(other)
-    for letter, constant in LETTERS:
-        if letter in names and letter not in others and not any(part == constant for part in walk(one)):
-            yield letter, constant, any(part == constant for part in walk(other))
+def as_constants(one: Node, other: Node) -> Iterator[tuple[str, Node, bool]]:
+    """(letters, the tree with their constants, whether it is sure) for each letter that only one side has, and all."""
+    names = symbols(one) - symbols(other)
+    kept, there = ({part for part in walk(tree) if part[0] == "const"} for tree in (one, other))
+    found = [letter for letter in _CONSTANTS if letter in names and (letter == "E" or I not in kept)]
+    for letters in dict.fromkeys((*found, "".join(found))):
+        tree = one
+        for letter in letters:
+            tree = substitute(tree, letter, _CONSTANTS[letter])
+        if letters:
+            yield letters, tree, letters == "I" and I in there
 
 
 def unknown_call(text: str, other: str, tree: Node) -> str:

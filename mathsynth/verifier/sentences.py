@@ -38,7 +38,8 @@ def first_value(rest: str, *, listed: bool = False) -> str | None:
         return ", ".join(items) if len(items) > 1 else first_value(items[0])
     if bold := re.match(r"\*\*\s*(.+?)\s*\*\*", rest, re.S):
         letter = re.fullmatch(r"\(?[A-J][).]?", bold[1])
-        return _narrow(bold[1]) if letter or not goes_on(rest[bold.end() :], bold[1]) else _stated(rest)
+        alone = letter and not rest[bold.end() : bold.end() + 1].isdigit()  # **B** - 12 is a choice
+        return _narrow(bold[1]) if alone or not goes_on(rest[bold.end() :], bold[1]) else _stated(rest)
     if (math := MATH.match(rest)) is not None:
         return _maths_list(rest, math)
     stated = bare(sentence(rest))
