@@ -199,6 +199,7 @@ _ESCAPED_SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|(?<!\\)\\\n")
 # a tie is a space, but neither 5~6 (from 5 to 6) nor ~~5~~ (struck out)
 _STRUCK = re.compile(r"(?:^|(?<=\s))~~(?=\S)")
 _TIE = re.compile(r"~(?:(?<!\d~)|(?!\d)|(?=\d{3}(?!\d)))")
+_SEAM = "\ufffd"
 _MARKS = re.compile(r"(?P<left>[\w)\]}])?(?:\*\*|__(?=\w)|(?<=\w)__|`)+(?P<right>(?=[\w(\[{]))?")
 _STARS = re.compile(r"(?P<power>(?<=[A-Za-z0-9)\]}])\*\*(?=[-+A-Za-z0-9({\\.])| \*\* )|\*\*")
 _HALF_DAY = re.compile(r"(?:^|[\s.])[ap]\.m\.$", re.I)
@@ -230,7 +231,7 @@ def unwrap(text: str) -> str:
         text = text.strip().strip("\u200b")
         if text.endswith("....") and not text.endswith("....."):
             text = text[:-1]  # 0.333... and a full stop
-        stop = text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("...", r"\.", r"\,", r"\;"))
+        stop = text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("..", r"\.", r"\,", r"\;"))
         if stop and not _HALF_DAY.search(text):
             text = text[:-1].rstrip()
         for left, right in _OUTER:
@@ -284,17 +285,19 @@ def clean(text: str) -> str:
     text = text.replace("per cent", "percent") if "per cent" in text else text
     if "**" in text:
         text = _powers(text)
+        if text.count("**") % 2 and "**" in text.strip("* "):
+            text = text.replace("**", _SEAM)  # neither pairs nor a power: 2** -1
     text = _MARKS.sub(_unmark, text) if "*" in text or "`" in text or "__" in text else text
     return unwrap(_undollar(text))
 
 
 def _unmark(mark: re.Match[str]) -> str:
-    """A mark of bold or code text taken out; between digits or letters a backtick stays, which nothing reads."""
+    """A mark of bold or code text taken out; between digits or letters a sign stays that nothing reads."""
     left, right = mark["left"] or "", mark["right"] is not None
     if not left or not right:
         return left
     after = mark.string[mark.end()]
-    return f"{left} " if left.isdigit() and after.isalpha() else f"{left}`"
+    return f"{left} " if left.isdigit() and after.isalpha() else left + _SEAM
 
 
 def _powers(text: str) -> str:

@@ -21,6 +21,8 @@ _ROMAN_VALUE = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _SCALED = re.compile(r"(?<=\d)\s?([KMB])$")
 _SCALE = {"K": "000", "M": "000000", "B": "000000000"}
 _WORD = re.compile(r"(?<![\\A-Za-z])(?:[A-Z][A-Za-z]+(?:\(\))?|c?[sct]h(?![A-Za-z]))")
+_CHOOSE = re.compile(r"(?<![\\A-Za-z])([a-z]) ?C ?([a-z])(?![A-Za-z])")
+_CURRENCY = re.compile(r"^(?:USD|EUR|GBP|INR|CNY|RMB|JPY|KRW)\s?(?=[-\d])")
 _HYPERBOLIC = {"sh": "sinh", "ch": "cosh", "th": "tanh", "cth": "coth"}
 _CALL = re.compile(r"(\\?)(?<![A-Za-z])([A-Za-z]{2,})[(\[]")
 
@@ -36,6 +38,9 @@ def readings(text: str) -> Iterator[str]:
         yield str(sum(-v if v < max(values[i:]) else v for i, v in enumerate(values)))
     if scale := _SCALED.search(text):
         yield f"{text[: scale.start()]} \\cdot 1{_SCALE[scale[1]]}"
+    for pattern, put in ((_CHOOSE, r"\\binom{\1}{\2}"), (_CURRENCY, "")):
+        if (other := pattern.sub(put, text)) != text:
+            yield other
     if (lower := _WORD.sub(_lowered, text)) != text:
         yield lower
 

@@ -37,8 +37,10 @@ def first_value(rest: str, *, listed: bool = False) -> str | None:
     if listed and (items := _bullets(rest)):
         return ", ".join(items) if len(items) > 1 else first_value(items[0])
     if bold := re.match(r"\*\*\s*(.+?)\s*\*\*", rest, re.S):
-        letter = re.fullmatch(r"\(?[A-J][).]?", bold[1])
-        alone = letter and not rest[bold.end() : bold.end() + 1].isdigit()  # **B** - 12 is a choice
+        letter = re.fullmatch(r"\(?[A-HJ][).]?", bold[1])
+        alone = (
+            letter and not re.match(r"[\w^]", rest[bold.end() :]) and sentence(rest).count("**") == 2
+        )  # **B** - 12 is a choice
         return _narrow(bold[1]) if alone or not goes_on(rest[bold.end() :], bold[1]) else _stated(rest)
     if (math := MATH.match(rest)) is not None:
         return _maths_list(rest, math)
