@@ -112,7 +112,8 @@ def read_answer(response: str) -> Extracted | Missing:
         return Missing("truncated", "cut inside its thinking")
     if thought is not None and not _END.split(text, maxsplit=1)[0].strip():
         return Missing("no_answer", "nothing after the thinking")
-    text = _STRUCK.sub(" ", _END.split(text, maxsplit=1)[0][-READ_AT_MOST:])
+    text = _END.split(text, maxsplit=1)[0][-READ_AT_MOST:]
+    text = _STRUCK.sub(" ", text) if "~~" in text or "</" in text else text
     tagged = [m[1] for m in _TAG.finditer(text) if m[1].strip()]
     if tagged:
         body = tagged[-1].strip()

@@ -115,9 +115,9 @@ class Grammar:
             before = self.found[self.i - 1]
             if before.kind == "num" and not (token.spaced and self.i > 1 and self.found[self.i - 2].value == "^"):
                 raise Unparsed("two numbers side by side")
-            if not token.spaced and before.kind in ("let", "word", "roman"):
+            if not token.spaced and before.kind in ("let", "word", "roman") and not self.letter_above():
                 raise Unparsed("a digit right after a letter")  # a lost ^, an index, or a sign: x2, C1, 2x3
-            if token.spaced and before.value == ")":
+            if token.spaced and self.i == 3 and self.found[0].value == "(" and before.value == ")":
                 raise Unparsed("a number after a bracket")  # (1) 5 is the first item
             return True
         if kind == "let" or kind == "rec":
@@ -140,6 +140,13 @@ class Grammar:
                 return False  # a quotient of units
             return value in STARTS or value in FUNCTIONS or value in GREEK or value in DECOR
         return False
+
+    def letter_above(self) -> bool:
+        """Whether the number here has an exponent with a letter: n2^{n-1} is n times a power."""
+        ahead = [token for k in range(1, 5) if (token := self.peek(k)) is not None]
+        if len(ahead) < 2 or ahead[0].value != "^":
+            return False
+        return any(token.kind == "let" for token in (ahead[1:] if ahead[1].value == "{" else ahead[1:2]))
 
     def mixed(self) -> Node:
         """A power, or a mixed number like 3 1/2 and 3\\frac12 with a proper fraction."""

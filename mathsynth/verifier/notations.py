@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mathsynth.verifier.tree import E, I, Node, substitute, symbols, walk
 from mathsynth.verifier.vocabulary import FUNCTIONS, GREEK, RENAMED, known_word
 
 _CONSTANTS: dict[str, Node] = {"I": I, "j": I, "E": E}  # letters that programs print
 
+_DOUBT = re.compile(r"[,A-Z]|\band\b|[sct]h")
 _DECIMAL_COMMA = re.compile(r"(?<![\d.,])(?!\d{1,3},\d{3}(?!\d))(\d{1,3}(?:[. ]\d{3})+|\d+),(\d+)(?![\d,.])")
 _LAKHS = re.compile(r"(?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])")
 _MIXED = re.compile(r"(?<=\d) and (?=\d+/\d|\\frac)")
@@ -29,20 +30,15 @@ _CALL = re.compile(r"(\\?)(?<![A-Za-z])([A-Za-z]{2,})[(\[]")
 
 def readings(text: str) -> Iterator[str]:
     """The text as others might mean it."""
-    if "," in text and not re.search(r"[(\[{]", text):
-        yield from {_DECIMAL_COMMA.sub(_with_point, text), _LAKHS.sub(lambda m: m[0].replace(",", ""), text)} - {text}
-    if " and " in text and (mixed := _MIXED.sub(" ", text)) != text:
-        yield mixed
+    if not _DOUBT.search(text):
+        return
+    bracketed = re.search(r"[(\[{]", text) is not None
+    for pattern, put in _READINGS[2 * bracketed :]:
+        if (other := pattern.sub(put, text)) != text:
+            yield other
     if _ROMAN.fullmatch(text):
         values = [_ROMAN_VALUE[char] for char in text]
         yield str(sum(-v if v < max(values[i:]) else v for i, v in enumerate(values)))
-    if scale := _SCALED.search(text):
-        yield f"{text[: scale.start()]} \\cdot 1{_SCALE[scale[1]]}"
-    for pattern, put in ((_CHOOSE, r"\\binom{\1}{\2}"), (_CURRENCY, "")):
-        if (other := pattern.sub(put, text)) != text:
-            yield other
-    if (lower := _WORD.sub(_lowered, text)) != text:
-        yield lower
 
 
 def _with_point(number: re.Match[str]) -> str:
@@ -57,9 +53,21 @@ def _lowered(word: re.Match[str]) -> str:
     return bare if bare in FUNCTIONS or bare in RENAMED else word[0]
 
 
+_READINGS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_DECIMAL_COMMA, _with_point),
+    (_LAKHS, lambda number: number[0].replace(",", "")),
+    (_MIXED, " "),
+    (_SCALED, lambda number: f" \\cdot 1{_SCALE[number[1]]}"),
+    (_CHOOSE, r"\\binom{\1}{\2}"),
+    (_CURRENCY, ""),
+    (_WORD, _lowered),
+)  # the first two only outside brackets
+
+
 def as_constants(one: Node, other: Node) -> Iterator[tuple[str, Node, bool]]:
     """(letters, the tree with their constants, whether it is sure) for each letter that only one side has, and all."""
-    names = symbols(one) - symbols(other)
+    if not (names := (symbols(one) - symbols(other)) & set(_CONSTANTS)):
+        return
     kept, there = ({part for part in walk(tree) if part[0] == "const"} for tree in (one, other))
     found = [letter for letter in _CONSTANTS if letter in names and (letter == "E" or I not in kept)]
     for letters in dict.fromkeys((*found, "".join(found))):
