@@ -52,7 +52,7 @@ _END = re.compile(
 _TAG = re.compile(r"(?:<answer>|\[ANSWER\])(.*?)(?:</answer>|\[/ANSWER\]|\Z)", re.S | re.I)
 _MARKS = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's calculator marks
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.S)
-_CODE_VALUE = re.compile(r"```[a-z]*\n([^\n`]{1,200})\n```\s*\Z")
+_CODE_VALUE = re.compile(r"```(?:[a-z]*\n)?([^\n`]{1,200})\n?```\s*\Z")
 _STRUCK = re.compile(
     r"(?<![\\\w}$~])~~(?!\\text|\\quad|\\mathrm|,|and\b|or\b)(?=\S)[^~\n]{1,300}(?<=\S)~~(?!~)"
     r"|<(?P<tag>del|s|strike)>.{1,300}?</(?P=tag)>",
@@ -328,7 +328,7 @@ def _last_sentence(text: str) -> str:
 
 def _guess(text: str) -> Extracted | None:
     last = _last_sentence(text)
-    if not re.search(r"[.。!*$)\d]\s*$", text.strip()):
+    if not re.search(r"[.。!*$)|`\d]\s*$", text.strip()):
         return None
     found = NUMBER.findall(last)
     return _plain(found[-1], "guessed", "last number of the last sentence") if found else None

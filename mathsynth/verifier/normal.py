@@ -191,7 +191,7 @@ _FRAME = re.compile(
     r"\\(?:underline|uline|textcolor\s*\{[^{}]*\}|mathop|mathbin|mathrel|ensuremath|bbox)\s*\{([^{}]*)\}"
 )
 _TAGS = re.compile(r"</?(?:b|i|u|strong|em|span|font)(?:\s[^<>]*)?>", re.I)
-_BLOCKS = re.compile(r"</?(?:p|center|div)(?:\s[^<>]*)?>", re.I)
+_BLOCKS = re.compile(r"</?(?:p|center|div|br|li|ul|ol|td|th|tr|table|pre|code)(?:\s[^<>]*)?/?>", re.I)
 _SUP_SUB = re.compile(r"<(?P<tag>sup|sub)>(?P<text>.*?)</(?P=tag)>", re.I)
 _ENTITY = re.compile(r"&#?\w{2,10};")
 _GROUP_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|\\!,|\{\\,\}|\\;|\\ |,\s*\\!)\s*(?=\d{3}(?!\d))")
@@ -202,7 +202,7 @@ _TIE = re.compile(r"~(?:(?<!\d~)|(?!\d)|(?=\d{3}(?!\d)))")
 _SEAM = "\ufffd"
 _MARKS = re.compile(r"(?P<left>[\w)\]}])?(?:\*\*|__(?=\w)|(?<=\w)__|`)+(?P<right>(?=[\w(\[{]))?")
 _STARS = re.compile(r"(?P<power>(?<=[A-Za-z0-9)\]}])\*\*(?=[-+A-Za-z0-9({\\.])| \*\* )|\*\*")
-_HALF_DAY = re.compile(r"(?:^|[\s.])[ap]\.m\.$", re.I)
+_NO_STOP = re.compile(r"(?:^|[\s.])[ap]\.m\.$|&#?\w{2,10};$", re.I)
 _OUTER = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _BOX = re.compile(r"\s*\\(?:boxed|fbox|framebox)\s*\{")
 
@@ -232,7 +232,7 @@ def unwrap(text: str) -> str:
         if text.endswith("....") and not text.endswith("....."):
             text = text[:-1]  # 0.333... and a full stop
         stop = text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("..", r"\.", r"\,", r"\;"))
-        if stop and not _HALF_DAY.search(text):
+        if stop and not _NO_STOP.search(text):
             text = text[:-1].rstrip()
         for left, right in _OUTER:
             if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):

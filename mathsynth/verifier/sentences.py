@@ -52,7 +52,7 @@ def first_value(rest: str, *, listed: bool = False) -> str | None:
 _NEXT = r"(?=[-−\d$\\(.√π½⅓⅔¼¾]|\*\*\S|[A-Za-z](?![A-Za-z]))"
 _GOES_ON = re.compile(
     rf"[^\S\n]*(?:[-−+*/^<>×·÷±≤≥≠⋅]|\*\*|\\(?:times|cdot|div|pm|mp|le|ge|ne|cup|cap)(?![A-Za-z]))[^\S\n]*{_NEXT}"
-    r"|[\d√π^!½⅓⅔¼¾⁰¹²³⁴-⁹⁻ⁿ十百千万亿兆]|[,.]\d|\((?![^)\n]*(?:[A-Za-z]{2}|[\u4e00-\u9fff]))"
+    r"|_(?=[\w{])|[\d√π^½⅓⅔¼¾⁰¹²³⁴-⁹⁻ⁿ十百千万亿兆]|[,.]\d|<su[pb]>|\((?![^)\n]*(?:[A-Za-z]{2}|[\u4e00-\u9fff]))"
     r"|[^\S\n]*(?:[,、]?\s*(?:and|or|to|和|或|至|到)|[,、])\s*(?:\*\*(?=\S)|\$)|\s*(?:and|or|to)\s+-?\d"
 )
 _FACTOR = re.compile(r"[A-Za-z]|[^\S\n]+[A-Za-z](?=\s*(?:[-+*/^=.,;!?]|$))")
@@ -95,7 +95,8 @@ def _bullets(rest: str) -> list[str]:
 
 _GLUE_BEFORE = re.compile(r"[A-Za-z√π^\\_]+$")
 _GLUE_AFTER = re.compile(
-    r"[A-Za-z^!√π⁰¹²³⁴-⁹⁻ⁿ½⅓⅔¼¾(){}\\_]*(?:(?!千[米克瓦卡焦])[十百千万亿兆]+|\s?(?:dozen|hundred|thousand|million|billion|trillion)\b)?"
+    r"(?:!(?=\s*\w)|[A-Za-z^√π⁰¹²³⁴-⁹⁻ⁿ½⅓⅔¼¾(){}\\_])*"
+    r"(?:(?!千[米克瓦卡焦])[十百千万亿兆]+|\s?(?:dozen|hundred|thousand|million|billion|trillion)\b)?"
 )
 
 
@@ -141,8 +142,11 @@ def inner(math: re.Match[str]) -> str:
 _JOIN = r"[,、]?\s*(?:and|or|和|或)\s*"
 
 
+_GLUED = re.compile(r"(?:[\d√^/*×·⋅−+±-]|(?:[\d)$*]|\\\))\s*[-+*/×·−]\s+)$")
+
+
 def last_marked(text: str, mark: re.Pattern[str]) -> tuple[str, re.Match[str]] | None:
-    """The last value in such marks, with those that "and" joins to it and what goes on after it; and its match."""
+    """The last value in such marks, with those that "and" joins to it and the formula it ends; and its match."""
     found = list(mark.finditer(text))
     if not found:
         return None
@@ -150,8 +154,11 @@ def last_marked(text: str, mark: re.Pattern[str]) -> tuple[str, re.Match[str]] |
     gap = _JOIN
     while first and re.fullmatch(rf"\s*{gap}", text[found[first - 1].end() : found[first].start()]):
         first, gap = first - 1, rf"(?:{_JOIN}|,\s*)"
-    value = ", ".join(inner(m) for m in found[first : last + 1])
-    return value, found[last]
+    before = text[: found[first].start()]
+    if _GLUED.search(before):  # 10 - **6** is no 6
+        start = max((m.end() for m in COPULA.finditer(before)), default=0)
+        return text[start:], found[last]
+    return ", ".join(inner(m) for m in found[first : last + 1]), found[last]
 
 
 def _narrow(sentence: str) -> str | None:
