@@ -6,15 +6,23 @@ import ast
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t{.]*(\w*)[^`\n]*\n", re.MULTILINE)
 _ANY_FENCE = re.compile(r"^[ \t>]*(?:```|~~~)", re.MULTILINE)
+_CALL = re.compile(
+    r"</?tool_(?:call|response)|<\|(?:python_tag|tool_call)|\[TOOL_CALLS\]|<function=|<｜tool", re.IGNORECASE
+)
+_OUTPUT = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})[ \t]*(?:output|stdout|results?)\b", re.MULTILINE | re.IGNORECASE)
+_GOES_ON = re.compile(r"^[ \t>*#]*(?:output|result|question|problem)s?\b[^\n:]{0,20}:", re.MULTILINE | re.IGNORECASE)
 _TAG = re.compile(r"<(?=[|｜]|/?\w+>)|\[(?=/?[A-Z]{4,}\])")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}>")
 _PYTHON = frozenset(("python", "py", "python3"))
-_NO_CALCULATION = frozenset(("print", "str", "int", "float", "repr", "format"))
+_NO_CALCULATION = frozenset(
+    ("print", "str", "int", "float", "repr", "format", "write", "join", "list", "tuple", "exit")
+)
+IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 class Block(NamedTuple):
@@ -65,8 +73,19 @@ def up_to_code(text: str) -> str:
 
 
 def fenced(text: str) -> bool:
-    """Whether anything in it is fenced, in whatever language, whole or not."""
-    return _ANY_FENCE.search(text) is not None
+    """Whether anything in it is fenced, in whatever language, whole or not, or calls a tool by a model's own marks."""
+    return (_ANY_FENCE.search(text) or _CALL.search(text)) is not None
+
+
+def pretends(text: str) -> bool:
+    """Whether it shows what a program or tool gave, though none was run."""
+    return (_OUTPUT.search(text) or _CALL.search(text)) is not None
+
+
+def goes_on(text: str) -> bool:
+    """Whether what stands behind its first program makes up an output, or another problem."""
+    block = first_block(text)
+    return block is not None and _GOES_ON.search(without_code(text[block.end :])) is not None
 
 
 def bare(code: str) -> str:
@@ -98,12 +117,44 @@ def calculates(code: str) -> bool:
     if (tree := _parsed(code)) is None:
         return True
     nodes = list(ast.walk(tree))
-    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     called = [node.func for node in nodes if isinstance(node, ast.Call)]
     calls = {getattr(function, "id", getattr(function, "attr", None)) for function in called}
-    return bool(calls - own - _NO_CALCULATION) or any(
-        isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare) for node in nodes
-    )
+    return bool(calls - own - _NO_CALCULATION) or any(map(_operates, nodes))
+
+
+def invents(blocks: Sequence[str]) -> bool:
+    """Whether blocks calculate nothing, or the last of them prints what it is told and uses nothing of the others."""
+    if not any(map(calculates, blocks)):
+        return True
+    if calculates(blocks[-1]) or (tree := _parsed(blocks[-1])) is None:
+        return False
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return not used & _given("\n".join(blocks[:-1])) - _given(blocks[-1])
+
+
+def _given(code: str) -> set[str]:
+    """The names that a program gives to something."""
+    tree = _parsed(code)
+    nodes = [] if tree is None else list(ast.walk(tree))
+    names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    named = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    imported = {alias.asname or alias.name for node in nodes if isinstance(node, IMPORTS) for alias in node.names}
+    return names | named | imported
+
+
+def _operates(node: ast.AST) -> bool:
+    """Whether it is an operation on values: no text put together, no `__name__ == "__main__"`."""
+    if isinstance(node, ast.Compare):
+        return getattr(node.left, "id", "") != "__name__"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
+        sides = (node.left, node.right) if isinstance(node.op, ast.Add) else (node.left,)
+        return not any(isinstance(side, ast.JoinedStr) or isinstance(_constant(side), str) for side in sides)
+    return isinstance(node, ast.BinOp | ast.AugAssign)
+
+
+def _constant(node: ast.AST) -> object:
+    return node.value if isinstance(node, ast.Constant) else None
 
 
 def _parsed(code: str) -> ast.Module | None:

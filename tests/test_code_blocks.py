@@ -6,6 +6,9 @@ from mathsynth.code_blocks import (
     calculates,
     fenced,
     first_block,
+    goes_on,
+    invents,
+    pretends,
     program_of,
     programs_of,
     shortened,
@@ -71,10 +74,72 @@ def test_without_code_keeps_what_is_said():
         ("import sympy\nprint(sympy.isqrt(49))", True),
         ("def broken(", True),
         ("print('\\d')", False),
+        ("def main():\n    print(42)\n\nif __name__ == '__main__':\n    main()", False),
+        ("class Solution:\n    def solve(self):\n        return 42\n\nprint(Solution().solve())", False),
+        ("print('The answer is %d' % 42)", False),
+        ("print('The answer is ' + str(42))", False),
+        ("import sys\nsys.stdout.write('42')", False),
+        ("print('The answer is %d' % (6 * 7))", True),
+        ("print(7 % 5)", True),
+        ("print('7' * 3)", True),
     ],
 )
 def test_a_program_that_only_prints_calculates_nothing(code, does):
     assert calculates(code) is does
+
+
+@pytest.mark.parametrize(
+    ("blocks", "does"),
+    [
+        (["print(42)"], True),
+        (["x = 42", "print(x)"], True),
+        (["print(6 + 1)", "print(42)"], True),
+        (["x = 6 + 1", "y = 42\nprint('so', y)"], True),
+        (["x = 6 * 7", "x"], False),
+        (["sum = 6 * 7", "print('so', sum)"], False),
+        (["x = 6 * 7", "answer = x\nprint(f'{answer}')"], False),
+        (["def f(n):\n    return n * 7", "print(f(6))"], False),
+        (["x = 6", "print(x * 7)"], False),
+        (["broken("], False),
+    ],
+)
+def test_blocks_invent_what_they_neither_calculate_nor_take_from_each_other(blocks, does):
+    assert invents(blocks) is does
+
+
+@pytest.mark.parametrize(
+    "text", ["<tool_call>\n{}\n</tool_call>", "<|python_tag|>print(1)", "[TOOL_CALLS][{}]", "<function=python>"]
+)
+def test_a_call_in_a_models_own_marks_is_fenced_and_pretends(text):
+    assert fenced(f"So {text} is")
+    assert pretends(f"So {text} is")
+
+
+@pytest.mark.parametrize("text", ["```output\n42\n```", "  ~~~ Output\n42\n~~~", "<tool_response>42</tool_response>"])
+def test_an_output_in_a_text_pretends(text):
+    assert pretends(f"I run it.\n{text}\nSo it is 42.")
+
+
+@pytest.mark.parametrize("text", ["```python\nprint(6 * 7)\n```", "```\n6 * 7 = 42\n```", "The output is 42."])
+def test_code_and_talk_of_an_output_pretend_nothing(text):
+    assert not pretends(text)
+
+
+@pytest.mark.parametrize(
+    ("between", "does"),
+    [
+        ("Output: 41", True),
+        ("**Output:**\n41", True),
+        ("Question: What is 8 times 9?", True),
+        ("### Problem 2: Ann has 3 cups.", True),
+        ("Now I print it.", False),
+        ("The problem: it is not printed yet.", False),
+    ],
+)
+def test_what_goes_on_behind_a_program(between, does):
+    code = "```python\nx = 6 * 7\nprint(x)\n```"
+    assert goes_on(f"{code}\n\n{between}\n\n{code}") is does
+    assert not goes_on(f"{between}\n\n{code}")
 
 
 def test_the_middle_of_a_long_output_is_cut_out_with_a_marker():

@@ -160,6 +160,11 @@ def test_an_error_is_fed_back_and_leaves_no_state(tmp_path):
         (("So \\boxed{42}.\n" + CODE, END), "answer_beside_code"),
         (("```python\nprint(y)\n```", "```python\nprint(y)\n```", END), "same_code_again"),
         ((CODE, "Done, \\boxed{43}."), "identical"),
+        (("```python\nprint(42)\n```", END), "no_calculation"),
+        (("```python\nx = 42\n```", "```python\nprint(x)\n```", END), "no_calculation"),
+        (("```python\nprint(6 + 7)\n```", "```python\nprint(42)\n```", END), "no_calculation"),
+        ((CODE, "<tool_call>\n{}\n</tool_call>\n" + END), "answer_beside_code"),
+        (("<tool_response>43</tool_response>\n" + CODE, END), "other_fence"),
         (("```python\nprint(6 + 7)\n```", END), "unsupported"),
         (("```python\nx = 6 * 7\n```", END), "unsupported"),
         ((CODE, "```python\nprint(y)\n```", END), "answer_after_error"),
@@ -291,6 +296,58 @@ def test_what_exit_leaves_unsaid_is_an_error(tmp_path):
     assert len(rows(run(other, tool(ending, END), TOOL + "  verify: {replay: true}\n"), "verify")) == 1
 
 
+@pytest.mark.parametrize("said", ["The answer is the number of ways to fill 6 boxes with 7 balls each.", "So, 6 by 7."])
+def test_what_is_sought_is_no_answer_beside_code(tmp_path, said):
+    assert len(rows(run(tmp_path, tool(f"{said}\n{CODE}", END), TOOL), "sample")) == 1
+
+
+@pytest.mark.parametrize(
+    "made_up", ["```python\nprint(6 * 7)\n```\n```output\n42\n```", "<tool_call>\n{}\n</tool_call>"]
+)
+def test_a_text_that_makes_up_an_output_counts_for_nothing(tmp_path, made_up):
+    reply = f"Let us see what 6 * 7 = 42 gives.\n{made_up}\nThe answer is \\boxed{{42}}."
+    made = keep_going(tmp_path, f"def say(said, sample):\n    return {reply!r}\n", SAMPLE % "cot")
+    assert rejected(made) == [("wrong", "made_up")]
+    # A row that an earlier version kept does not pass either.
+    [path] = made.glob("*-sample-*/rejected.jsonl")
+    (tmp_path / "rows.jsonl").write_text(json.dumps(json.loads(path.read_text()) | {"checks": {}}) + "\n")
+    assert ms("verify", tmp_path / "rows.jsonl", "-o", "-").out == ""
+
+
+@pytest.mark.parametrize(
+    ("steps", "script", "seeded"),
+    [
+        (ONE_PROGRAM, "```python\n{}import random\nprint(42 - random.randint(0, 4) + {})\n```", 3),
+        (ONE_PROGRAM, "```python\n{}import numpy as np\nprint(42 - np.random.randint(0, 5) + {})\n```", 4),
+    ],
+)
+def test_a_program_that_is_right_by_luck_is_put_aside_on_replay(tmp_path, steps, script, seeded):
+    lucky = script.format("", seeded)
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, f"def say(said, sample):\n    return {lucky!r}\n", steps + "  verify: {replay: true}\n")
+    [line] = [json.loads(line) for path in tmp_path.glob("run/*-verify-*/dropped.jsonl") for line in open_lines(path)]
+    assert line["detail"].startswith("replay: ")
+    # One that seeds itself depends on its text alone.
+    own = lucky.replace("\nprint", "\nrandom.seed(0)\nprint" if "numpy" not in lucky else "\nnp.random.seed(0)\nprint")
+    (tmp_path / "own").mkdir()
+    script = f"def say(said, sample):\n    return {own!r}\n"
+    assert len(rows(run(tmp_path / "own", script, steps + "  verify: {replay: true}\n"), "verify")) == 1
+
+
+def test_a_trace_that_is_right_by_luck_is_put_aside_on_replay(tmp_path):
+    lucky = "```python\nimport random\nprint(42 - random.randint(0, 4) + 3)\n```"
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, tool(lucky, END), TOOL + "  verify: {replay: true}\n")
+    assert len(list(tmp_path.glob("run/*-sample-*/0*.jsonl"))) == 1
+
+
+def test_programs_are_not_held_against_the_equations_of_a_text(tmp_path):
+    [row] = rows(run(tmp_path, tool(PROGRAM), ONE_PROGRAM), "sample")
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"meta": {"operations": "*"}}) + "\n")
+    found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
+    assert json.loads(found.out)["id"] == row["id"]
+
+
 LABELLED = """\
 def say(said, sample):
     value = {}
@@ -314,6 +371,15 @@ def test_a_disagreement_is_kept_and_counted(tmp_path):
     assert manifest.counts.dropped == {"disagreement": 1}
     [line] = [json.loads(line) for path in tmp_path.glob("run/*-label-*/dropped.jsonl") for line in open_lines(path)]
     assert line["detail"] == "texts say 42, programs 43"
+
+
+def test_answers_that_cannot_be_compared_are_no_disagreement(tmp_path):
+    script = LABELLED.format(0).replace("print(x", "print('forty', 'two', x")
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, script, "  label: {}\n", answer=None)
+    manifest = read_manifest(next(tmp_path.glob("run/*-label-*")))
+    assert manifest is not None
+    assert manifest.counts.dropped == {"not_compared": 1}
 
 
 ADAPTING = """\

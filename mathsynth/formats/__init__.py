@@ -63,8 +63,20 @@ class DialogueRules(BaseModel):
     """Characters of an output that the tutor is shown; the middle of a longer one is cut out, with a marker."""
 
 
+NO_CALCULATION = Verdict(
+    outcome="wrong", rule="no_calculation", reason="what it prints is what it was told, not calculated"
+)
+RESEED = """\
+__import__("random").seed(1)
+getattr(__import__("sys").modules.get("numpy.random"), "seed", lambda seed: None)(1)
+"""
+"""A block that goes before a program that is replayed: one that draws by chance has other luck then."""
 NOT_CHECKED = frozenset(("timeout", "memory", "infra_error"))
 """Ends of a program that say nothing about its answer."""
+
+
+PROSE = 4
+"""Words that an answer phrase may be followed by; "the answer is the number of pairs of 6 cups" says what is sought."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,10 @@ def fault(outcome: Outcome, rule: str, reason: str) -> Verdict:
 def final_answer(text: str) -> str | None:
     """The final answer that a text already gives in so many words, boxed or in a phrase with a number, else None."""
     found = extract(text)
-    if found is None or (found.how == "answer phrase" and not re.search(r"\d", found.answer)):
+    if found is None:
+        return None
+    words = len(re.findall(r"[^\W\d_]{2,}", found.answer))
+    if found.how == "answer phrase" and (words > PROSE or not re.search(r"\d", found.answer)):
         return None
     return found.answer if found.how in ("boxed", "answer phrase") else None
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mathsynth.code_blocks import calculates, fenced, program_of, up_to_code, without_code
+from mathsynth.code_blocks import calculates, fenced, goes_on, program_of, up_to_code, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, fault, final_answer, one_reply, why_not
+from mathsynth.formats import NO_CALCULATION, RESEED, Ask, Attempt, fault, final_answer, one_reply, why_not
 from mathsynth.printed import in_mathematics
 from mathsynth.records import Problem, Solution, Verdict
 from mathsynth.verifier import CUT
@@ -49,7 +49,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
 async def tried(code: str, attempt: Attempt, ctx: Context) -> Attempt:
     """The attempt, with what this program of it prints."""
     if not calculates(code):
-        return replace(attempt, fault=fault("wrong", "no_calculation", "the program only prints what it was told"))
+        return replace(attempt, fault=NO_CALCULATION)
     result = await ctx.programs.run((code,))
     return replace(
         attempt,
@@ -79,8 +79,10 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     code = program_of(split(row.response).rest)  # thinking that is kept may hold drafts of it
     if code is None:
         return NO_PROGRAM
+    if not calculates(code):
+        return NO_CALCULATION
     if replay:
-        result = await ctx.programs.run((code,))
+        result = await ctx.programs.run((RESEED, code))
         if (found := why_not(result)) is not None:
             return found
         if (printed := in_mathematics(result.answer)) != answer:
@@ -90,9 +92,12 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
 
 async def _undisputed(verdict: Verdict, response: str, answer: str, ctx: Context) -> Verdict:
     """The verdict, unless what stands around the program makes up an output or answers otherwise."""
-    text = without_code(split(response).rest)
+    whole = split(response).rest
+    text = without_code(whole)
     if fenced(text):
         return fault("wrong", "other_fence", "something else is fenced beside the program")
+    if goes_on(whole):
+        return fault("wrong", "made_up", "between its programs an output is made up, or another problem")
     said = final_answer(text)
     if said is None or (agrees := (await ctx.grader.checker.check(answer, answer=said)).outcome) == "correct":
         return verdict

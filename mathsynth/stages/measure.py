@@ -20,7 +20,7 @@ from mathsynth.settings import validate
 from mathsynth.stages import StageConfig, only, together
 from mathsynth.verifier import CUT
 
-VERSION = 3
+VERSION = 4
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem

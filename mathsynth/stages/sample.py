@@ -29,7 +29,7 @@ from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import StageConfig, only
 from mathsynth.verifier.vote import Vote, samples_missing
 
-VERSION = 5
+VERSION = 6
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Solution
