@@ -382,6 +382,32 @@ def test_answers_that_cannot_be_compared_are_no_disagreement(tmp_path):
     assert manifest.counts.dropped == {"not_compared": 1}
 
 
+def test_a_share_is_met_by_just_so_many_votes(tmp_path):
+    """As floats, 0.56 * 25 is more than 14."""
+    script = LABELLED.format("sample - 13 if sample > 13 else 0").replace(
+        '    return "6', "    if sample > 13:\n        return 'It is \\\\boxed{%d}.' % sample\n    return \"6"
+    )
+    steps = "  label: {texts: 25, programs: 25, min_share: 0.56}\n"
+    [row] = rows(run(tmp_path, script, steps, answer=None), "label")
+    assert row["meta"]["label"] == {"texts": 14, "programs": 14}
+
+
+@pytest.mark.parametrize(
+    ("step", "sets"),
+    [
+        ("label: {}", ("models.teacher.temperature=0",)),
+        ("sample: {format: program}", ("models.teacher.temperatures=[0.5, 0]",)),
+        ("sample: {format: program}", ("sample.sampling.temperature=0",)),
+    ],
+)
+def test_samples_that_are_alike_confirm_nothing(tmp_path, step, sets):
+    with pytest.raises(Exception, match="at temperature 0 all samples of 'teacher' are alike"):
+        run(tmp_path, LABELLED.format(0), f"  {step}\n", answer=None, sets=sets)
+    (tmp_path / "other").mkdir()
+    warm = ("models.teacher.temperatures=[0, 0.5]",)
+    assert rows(run(tmp_path / "other", LABELLED.format(0), f"  {step}\n", answer=None, sets=warm), step.split(":")[0])
+
+
 ADAPTING = """\
 def say(said, sample):
     if any("letting Python" in text for text in said):

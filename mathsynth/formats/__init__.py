@@ -178,6 +178,15 @@ async def final_verdict(attempt: Attempt, reference: str | None, ctx: Context) -
     return await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
 
 
+def must_differ(ask: Ask, samples: int, ctx: Context) -> None:
+    """UsageError if samples that are to agree are alike, as a greedy model's are: then they are one voice."""
+    model = ctx.model(ask.model)
+    if samples > 1 and not any(model.draw(number, ask.sampling).temperature for number in range(1, samples)):
+        raise UsageError(
+            f"{ctx.stage}: at temperature 0 all samples of {ask.model!r} are alike, so none confirms another"
+        )
+
+
 def fault(outcome: Outcome, rule: str, reason: str) -> Verdict:
     """The verdict on an attempt that counts for nothing."""
     return Verdict(outcome=outcome, rule=rule, reason=reason)

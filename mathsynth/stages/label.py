@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Format, load_format
+from mathsynth.formats import Ask, Format, load_format, must_differ
 from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.stages import StageConfig, only, together
 from mathsynth.verifier.vote import Vote, vote
@@ -67,6 +67,7 @@ class Config(StageConfig):
 
 def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
     """The problems, each with an answer, in order."""
+    must_differ(Ask(config.model, config.text_prompt), max(config.texts, config.programs), ctx)
 
     async def label(problem: Problem) -> list[Outcoming]:
         if problem.answer is not None:
@@ -79,7 +80,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         )
         for election, asked, kind in ((texts, config.texts, "text"), (programs, config.programs, "program")):
             votes = election.clusters[0].votes if election.clusters else 0
-            if votes < config.min_share * asked or not election.margin:
+            if votes / asked < config.min_share or not election.margin:
                 return [ctx.dropped(problem, f"no_{kind}_answer", f"{votes} of {asked} {kind}s agree")]
         if not (same := ctx.grader.same(str(texts.answer), str(programs.answer))):
             reason = "not_compared" if same is None else "disagreement"

@@ -21,7 +21,7 @@ from mathsynth.allocation import Allocator, Trials, rows_wanted
 from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
-from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format
+from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format, must_differ
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
 from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, outcome_of
 from mathsynth.settings import validate
@@ -192,10 +192,12 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
                 return allocator.next()
             entry = Asked(problem, _format(problem, config))
             if problem.answer is None:
+                must_differ(_how(entry.format, config), config.vote.samples, ctx)
                 missing = partial(_missing, entry, config, ctx)
                 number = allocator.add(samples=config.vote.samples, missing=missing)
             else:
                 needed = config.confirm_votes if problem.meta.get("confirm") else 1
+                must_differ(_how(entry.format, config), needed, ctx)
                 number = allocator.add(least=max(1, needed))
             asked[number] = entry
 
