@@ -25,7 +25,7 @@ from mathsynth.verifier.thinking import split
 if TYPE_CHECKING:
     from mathsynth.context import Context
 
-VERSION = 3
+VERSION = 4
 SCOPE = "all"
 TAKES = (Solution,)
 GIVES = Solution
@@ -101,7 +101,8 @@ def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
         text = text.strip()
         if not closed:
             return "", "unclosed_reasoning", "its thinking is never closed"
-        if thought is not None and not _gives_the_same(text, solution.response):
+        # A program gives its answer by printing it, and none in thinking was run.
+        if thought is not None and solution.format == "cot" and not _gives_the_same(text, solution.response):
             return "", "answer_in_reasoning", "without its thinking it does not give its answer"
     if solution.turns and config.format not in training.CHATS:
         can = " or ".join(training.CHATS)
