@@ -17,6 +17,8 @@ _CALL = re.compile(
 _OUTPUT = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})[ \t]*(?:output|stdout|results?)\b", re.MULTILINE | re.IGNORECASE)
 _GOES_ON = re.compile(r"^[ \t>*#]*(?:output|result|question|problem)s?\b[^\n:]{0,20}:", re.MULTILINE | re.IGNORECASE)
 _TAG = re.compile(r"<(?=[|｜]|/?\w+>)|\[(?=/?[A-Z]{4,}\])")
+_DRAWING = re.compile("[\u203e\u2320\u2321\u239b-\u23b3\u2500-\u257f]")
+"""Overlines, pieces of brackets and integrals, fraction bars."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}>")
 _PYTHON = frozenset(("python", "py", "python3"))
 _NO_CALCULATION = frozenset(
@@ -172,6 +174,15 @@ def shortened(text: str, limit: int) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters cut …]\n{text[-half:]}"
+
+
+def drawn(output: str) -> bool:
+    """Whether its end is drawn over several lines, as by sympy: the last one of `x`, `--`, `42` is not the answer."""
+    lines = [line for line in output.splitlines() if line.strip()][-2:]
+    if any(map(_DRAWING.search, lines)):
+        return True
+    above, last = lines if len(lines) == 2 else ("", "x")
+    return len(above) == len(last) and (above[0] == " " or not above.strip(" -"))
 
 
 def shown(output: str, limit: int) -> str:

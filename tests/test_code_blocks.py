@@ -4,6 +4,7 @@ import pytest
 
 from mathsynth.code_blocks import (
     calculates,
+    drawn,
     fenced,
     first_block,
     goes_on,
@@ -168,6 +169,25 @@ def test_fences_of_all_kinds(text, code):
 def test_what_is_written_behind_the_last_program_is_cut_off():
     assert up_to_code(ONE + "\n```output\n2\n```") == ONE.removesuffix("\nThen.")
     assert up_to_code("no code") == "no code"
+
+
+@pytest.mark.parametrize(
+    ("output", "is_drawn"),
+    [
+        ("x \n──\n42\n", True),
+        ("x \n--\n42\n", True),
+        (" 2     \nx  + 42\n", True),
+        ("⎡1  2⎤\n⎢    ⎥\n⎣3  4⎦\n", True),
+        ("  ∞   \n ___  \n ‾‾‾  \nn = 1 \n", True),
+        ("42\n", False),
+        ("", False),
+        ("12\n42\n", False),
+        ("----------\n42\n", False),
+        ("  step 1: 6\n42\n", False),
+    ],
+)
+def test_a_drawing_is_not_read_by_its_last_line(output, is_drawn):
+    assert drawn(output) is is_drawn
 
 
 def test_an_output_can_end_neither_its_fence_nor_its_turn():

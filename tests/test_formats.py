@@ -103,6 +103,7 @@ def test_what_a_program_prints_is_its_answer(tmp_path, sandbox):
         ("```python\nprint(42)\n```", ("wrong", "no_calculation")),
         ("```python\nprint(6 * 8)\n```", ("wrong", "identical")),
         ("```python\nx = 6 * 7\n```", ("wrong", "no_output")),
+        ("```python\nfrom sympy import pprint, symbols\npprint(symbols('x') / 42)\n```", ("undecided", "drawn")),
         ("```python\nprint(6 * 7)\nraise ValueError(1 + 1)\n```", ("wrong", "program_error")),
         ("```python\nimport os\nos.system('true')\nprint(6 * 7)\n```", ("wrong", "program_denied")),
         ("```python\nx = bytearray(1 << 40)\nprint(6 * 7)\n```", ("undecided", "program_memory")),

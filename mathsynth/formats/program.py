@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mathsynth.code_blocks import calculates, fenced, goes_on, program_of, up_to_code, without_code
+from mathsynth.code_blocks import calculates, drawn, fenced, goes_on, program_of, up_to_code, without_code
 from mathsynth.context import Context
 from mathsynth.formats import NO_CALCULATION, RESEED, Ask, Attempt, fault, final_answer, one_reply, why_not
 from mathsynth.printed import in_mathematics
 from mathsynth.records import Problem, Solution, Verdict
+from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
 from mathsynth.verifier.thinking import split
 
@@ -23,6 +24,7 @@ RUNS = True
 NOT_JUNK = frozenset(("no_reasoning",))
 """The program is the reasoning; one that calculates nothing is refused here."""
 
+DRAWN = fault("undecided", "drawn", "what is printed is drawn over several lines")
 NO_PROGRAM = fault("wrong", "no_program", "no whole fenced Python program")
 
 
@@ -55,9 +57,14 @@ async def tried(code: str, attempt: Attempt, ctx: Context) -> Attempt:
         attempt,
         final=in_mathematics(result.answer),
         output=result.stdout,
-        fault=why_not(result),
+        fault=_why_not(result),
         checks={"sandbox": result.tier},
     )
+
+
+def _why_not(result: Result) -> Verdict | None:
+    """Why a run gives no answer in its last line, or None if it gives one."""
+    return why_not(result) or (DRAWN if drawn(result.stdout) else None)
 
 
 async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
@@ -83,7 +90,7 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
         return NO_CALCULATION
     if replay:
         result = await ctx.programs.run((RESEED, code))
-        if (found := why_not(result)) is not None:
+        if (found := _why_not(result)) is not None:
             return found
         if (printed := in_mathematics(result.answer)) != answer:
             return fault("undecided", "replay", f"prints {printed!r} now, {answer!r} is stored")
