@@ -81,7 +81,9 @@ def fenced(text: str) -> bool:
 
 def pretends(text: str) -> bool:
     """Whether it shows what a program or tool gave, though none was run."""
-    return (_OUTPUT.search(text) or _CALL.search(text)) is not None
+    block = first_block(text)
+    shows = block is not None and fenced(without_code(text[block.end :]))
+    return shows or goes_on(text) or (_OUTPUT.search(text) or _CALL.search(text)) is not None
 
 
 def goes_on(text: str) -> bool:

@@ -116,7 +116,16 @@ def test_a_call_in_a_models_own_marks_is_fenced_and_pretends(text):
     assert pretends(f"So {text} is")
 
 
-@pytest.mark.parametrize("text", ["```output\n42\n```", "  ~~~ Output\n42\n~~~", "<tool_response>42</tool_response>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```output\n42\n```",
+        "  ~~~ Output\n42\n~~~",
+        "<tool_response>42</tool_response>",
+        f"{ONE}\n```\n1\n```",
+        f"{ONE}\nOutput: 1",
+    ],
+)
 def test_an_output_in_a_text_pretends(text):
     assert pretends(f"I run it.\n{text}\nSo it is 42.")
 

@@ -218,6 +218,15 @@ def test_a_sandbox_that_fails_leaves_the_sample_undecided(tmp_path, monkeypatch,
     assert rejected(made) == [("undecided", "program_infra_error")]
 
 
+def test_a_trace_with_a_block_that_was_not_run_is_put_aside(tmp_path):
+    [row] = rows(run(tmp_path, tool(CODE, "Now this.\n```python\nx * 7\n```", END), TOOL), "sample")
+    [path] = tmp_path.glob("run/*-sample-*/0*.jsonl")
+    assert ms("verify", path, "-o", "-").out
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"turns": [*row["turns"][:3], row["turns"][-1]]}) + "\n")
+    for sets in ((), ("--set", "replay=true")):
+        assert ms("verify", tmp_path / "rows.jsonl", "-o", "-", *sets).out == ""
+
+
 def test_a_row_without_its_program_is_put_aside_though_nothing_is_replayed(tmp_path):
     [row] = rows(run(tmp_path, tool(PROGRAM), ONE_PROGRAM), "sample")
     (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"response": "Six times seven is clear."}) + "\n")
@@ -397,16 +406,22 @@ def test_a_share_is_met_by_just_so_many_votes(tmp_path):
     ("step", "sets"),
     [
         ("label: {}", ("models.teacher.temperature=0",)),
+        ("measure: {}", ("models.teacher.temperature=0",)),
         ("sample: {format: program}", ("models.teacher.temperatures=[0.5, 0]",)),
         ("sample: {format: program}", ("sample.sampling.temperature=0",)),
     ],
 )
-def test_samples_that_are_alike_confirm_nothing(tmp_path, step, sets):
+def test_samples_that_are_alike_count_as_one(tmp_path, step, sets):
     with pytest.raises(Exception, match="at temperature 0 all samples of 'teacher' are alike"):
-        run(tmp_path, LABELLED.format(0), f"  {step}\n", answer=None, sets=sets)
+        run(tmp_path, LABELLED.format(0), f"  {step}\n", answer="42" if "measure" in step else None, sets=sets)
     (tmp_path / "other").mkdir()
     warm = ("models.teacher.temperatures=[0, 0.5]",)
-    assert rows(run(tmp_path / "other", LABELLED.format(0), f"  {step}\n", answer=None, sets=warm), step.split(":")[0])
+    assert rows(
+        run(
+            tmp_path / "other", LABELLED.format(0), f"  {step}\n", answer="42" if "measure" in step else None, sets=warm
+        ),
+        step.split(":")[0],
+    )
 
 
 ADAPTING = """\

@@ -182,9 +182,7 @@ def must_differ(ask: Ask, samples: int, ctx: Context) -> None:
     """UsageError if samples that are to agree are alike, as a greedy model's are: then they are one voice."""
     model = ctx.model(ask.model)
     if samples > 1 and not any(model.draw(number, ask.sampling).temperature for number in range(1, samples)):
-        raise UsageError(
-            f"{ctx.stage}: at temperature 0 all samples of {ask.model!r} are alike, so none confirms another"
-        )
+        raise UsageError(f"{ctx.stage}: at temperature 0 all samples of {ask.model!r} are alike, so they count as one")
 
 
 def fault(outcome: Outcome, rule: str, reason: str) -> Verdict:

@@ -108,7 +108,9 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     except ValidationError as error:
         return fault("undecided", "bad_checks", f"tool.{': '.join(explain(error))}")
     blocks = [block.code for text in said if (block := first_block(text)) is not None]
-    if blocks and invents(blocks):
+    if [turn.role for turn in row.turns] != [*["assistant", "tool"] * len(blocks), "assistant"]:
+        return fault("wrong", "bad_turns", "code and outputs do not take turns up to a final answer")
+    if invents(blocks):
         return NO_CALCULATION
     if replay:
         session = Session(rules, ctx, RESEED)
