@@ -151,6 +151,8 @@ def _operates(node: ast.AST) -> bool:
     """Whether it is an operation on values: no text put together, no `__name__ == "__main__"`."""
     if isinstance(node, ast.Compare):
         return getattr(node.left, "id", "") != "__name__"
+    if isinstance(node, ast.Call):  # int("101010", 2), format(42, "b")
+        return getattr(node.func, "id", "") in ("int", "format") and len(node.args) + len(node.keywords) > 1
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
         sides = (node.left, node.right) if isinstance(node.op, ast.Add) else (node.left,)
         return not any(isinstance(side, ast.JoinedStr) or isinstance(_constant(side), str) for side in sides)

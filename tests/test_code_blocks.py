@@ -82,6 +82,9 @@ def test_without_code_keeps_what_is_said():
         ("import sys\nsys.stdout.write('42')", False),
         ("print('The answer is %d' % (6 * 7))", True),
         ("print(7 % 5)", True),
+        ("print(int('101010', 2))", True),
+        ("print(format(42, 'b'))", True),
+        ("print(int('42'), format(42))", False),
         ("print('7' * 3)", True),
     ],
 )
