@@ -43,7 +43,8 @@ def first_block(text: str) -> Block | None:
     start = 0
     while (opening := _FENCE.search(text, start)) is not None:
         indent, fence, language = opening.groups()
-        end_of = re.compile(rf"^[ \t]*{fence[0]}{{{len(fence)},}}[ \t\r]*$", re.MULTILINE)
+        # Many models close a program with the fence that begins its output.
+        end_of = re.compile(rf"^[ \t]*{fence[0]}{{{len(fence)},}}(?=[ \t\r]*$|[ \t]*output\b)", re.MULTILINE)
         closing = end_of.search(text, opening.end())
         stop, end = (closing.start(), closing.end()) if closing else (len(text), len(text))
         if language.lower() in _PYTHON:

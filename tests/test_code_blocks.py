@@ -169,6 +169,7 @@ def test_the_middle_of_a_long_output_is_cut_out_with_a_marker():
         ("````python\nx = '''\n```\n'''\n````", "x = '''\n```\n'''\n"),
         ("1. First:\n   ```python\n   if x:\n       y = 1\n   ```", "if x:\n    y = 1\n"),
         ("```{.python}\nx = 1\n```", "x = 1\n"),
+        ("```python\nx = 1\n```output\n1\n```", "x = 1\n"),
     ],
 )
 def test_fences_of_all_kinds(text, code):

@@ -137,6 +137,14 @@ def test_a_trace_is_code_its_real_output_and_an_answer(tmp_path):
     assert row["usage"]["completion_tokens"] == len(made_up.split()) + len(END.split())
 
 
+@pytest.mark.parametrize("end", ["", "```output\n43\n```"])
+def test_a_block_may_be_closed_by_the_output_at_which_it_is_stopped(tmp_path, end):
+    [row] = rows(
+        run(tmp_path, tool(CODE.removesuffix("```") + end, END), TOOL + "  verify: {replay: true}\n"), "verify"
+    )
+    assert [turn["content"] for turn in row["turns"]] == [CODE, "42", END]
+
+
 def test_variables_stay_known_and_a_last_expression_is_shown(tmp_path):
     second = "Now the product.\n```python\nx * 7\n```"
     [row] = rows(run(tmp_path, tool("Set x.\n```python\nx = 6\n```", second, END), TOOL), "sample")

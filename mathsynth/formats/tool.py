@@ -60,7 +60,9 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
         reply = await ctx.complete(ask.model, request)
         replies.append(reply)
         text, _ = reply.read("cut")  # code in thinking is no call of the tool
-        block = first_block(text)
+        if (block := first_block(text)) is not None and not block.closed and reply.finish_reason not in CUT:
+            text = f"{text.rstrip()}\n```"  # its fence began the output at which the reply was stopped
+            block = first_block(text)
         if block is None:
             turns.append(Turn(role="assistant", content=text.strip()))
             wrong = _end(reply, text, session)
