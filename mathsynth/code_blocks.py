@@ -17,6 +17,7 @@ _CALL = re.compile(
 _OUTPUT = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})[ \t]*(?:output|stdout|results?)\b", re.MULTILINE | re.IGNORECASE)
 _GOES_ON = re.compile(r"^[ \t>*#]*(?:output|result|question|problem)s?\b[^\n:]{0,20}:", re.MULTILINE | re.IGNORECASE)
 _TAG = re.compile(r"<(?=[|｜]|/?\w+>)|\[(?=/?[A-Z]{4,}\])")
+_CUT = re.compile(r".*\n\[… [\d,]+ characters cut …\]\n\S*", re.DOTALL)
 _DRAWING = re.compile("[\u203e\u2320\u2321\u239b-\u23b3\u2500-\u257f]")
 """Overlines, pieces of brackets and integrals, fraction bars."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}>")
@@ -179,6 +180,11 @@ def shortened(text: str, limit: int) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters cut …]\n{text[-half:]}"
+
+
+def behind_cut(output: str) -> str:
+    """What a shortened output says behind its cut, from the first whole word on; the whole of one that is not cut."""
+    return _CUT.sub("", output)
 
 
 def drawn(output: str) -> bool:

@@ -176,6 +176,8 @@ def test_an_error_is_fed_back_and_leaves_no_state(tmp_path):
         (("<tool_response>43</tool_response>\n" + CODE, END), "other_fence"),
         (("```python\nprint(6 + 7)\n```", END), "unsupported"),
         (("```python\nx = 6 * 7\n```", END), "unsupported"),
+        (("```python\nprint('x' * 300, 100042 + 0, 'y' * 197)\n```", END), "unsupported"),
+        (("```python\nprint('x' * 442)\n```", END), "unsupported"),
         ((CODE, "```python\nprint(y)\n```", END), "answer_after_error"),
         (("```python\nprint(y)\n```", "```python\nprint( y )  # again\n```", END), "same_code_again"),
         (("The answer is 42.\n" + CODE, END), "answer_beside_code"),

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.backends.base import Reply, Request
+from mathsynth.code_blocks import behind_cut
 from mathsynth.errors import UsageError
 from mathsynth.printed import answers_in
 from mathsynth.records import Outcome, Problem, Solution, Turn, Usage, Verdict
@@ -214,7 +215,7 @@ async def supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
     answer = verdict.extracted
     if answer is None or verdict.outcome == "wrong":
         return verdict
-    for stated in answers_in(output):
+    for stated in answers_in(behind_cut(output)):
         if (await ctx.grader.checker.check(answer, answer=stated)).outcome == "correct":
             return verdict
     return Verdict(
