@@ -40,7 +40,8 @@ class Block(NamedTuple):
 
 
 def first_block(text: str) -> Block | None:
-    """The first fenced Python program, or None. A fence of another language is text."""
+    """The first fenced Python program, or None. A fence of another language is text; one without a name is, too, if
+    nothing in it prints."""
     start = 0
     while (opening := _FENCE.search(text, start)) is not None:
         indent, fence, language = opening.groups()
@@ -48,12 +49,18 @@ def first_block(text: str) -> Block | None:
         end_of = re.compile(rf"^[ \t]*{fence[0]}{{{len(fence)},}}(?=[ \t\r]*$|[ \t]*output\b)", re.MULTILINE)
         closing = end_of.search(text, opening.end())
         stop, end = (closing.start(), closing.end()) if closing else (len(text), len(text))
-        if language.lower() in _PYTHON:
-            code = text[opening.end() : stop].replace("\r\n", "\n")
-            code = textwrap.dedent(code) if indent else code
+        code = text[opening.end() : stop].replace("\r\n", "\n")
+        code = textwrap.dedent(code) if indent else code
+        if language.lower() in _PYTHON or (not language and _prints(code)):
             return Block(text[: opening.start()], code.rstrip() + "\n", end, closing is not None)
         start = end
     return None
+
+
+def _prints(code: str) -> bool:
+    tree = _parsed(code)
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree is not None else []
+    return any(isinstance(function, ast.Name) and function.id == "print" for function in calls)
 
 
 def blocks_of(text: str) -> Iterator[Block]:
@@ -189,7 +196,7 @@ def behind_cut(output: str) -> str:
 
 def drawn(output: str) -> bool:
     """Whether its end is drawn over several lines, as by sympy: the last one of `x`, `--`, `42` is not the answer."""
-    lines = [line for line in output.splitlines() if line.strip()][-2:]
+    lines = [line for line in output.split("\n") if line.strip()][-2:]
     if any(map(_DRAWING.search, lines)):
         return True
     above, last = lines if len(lines) == 2 else ("", "x")

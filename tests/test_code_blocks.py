@@ -46,6 +46,12 @@ def test_python_has_several_names(language):
     assert program_of(f"```{language}\nx = 1\n```") == "x = 1\n"
 
 
+def test_a_fence_without_a_name_is_python_if_it_prints():
+    assert program_of("```\nx = 6\nprint(x * 7)\n```") == "x = 6\nprint(x * 7)\n"
+    assert program_of("```\nx = 42\n```") is None  # so may an output look
+    assert program_of("```\nprint the number\n```") is None
+
+
 def test_all_blocks_are_one_program_and_outputs_between_are_not_in_it():
     assert program_of("```python\nx = 1\n```\n```output\n3\n```\n```python\nprint(x)\n```") == "x = 1\n\nprint(x)\n"
 

@@ -98,8 +98,8 @@ def test_what_a_program_prints_is_its_answer(tmp_path, sandbox):
 @pytest.mark.parametrize(
     ("reply", "verdict"),
     [
-        ("The answer is 42.", ("wrong", "no_program")),
-        ("```python\nprint(6 * 7)\n", ("wrong", "no_program")),
+        ("The answer is 42.", ("undecided", "no_program")),
+        ("```python\nprint(6 * 7)\n", ("undecided", "no_program")),
         ("```python\nprint(42)\n```", ("wrong", "no_calculation")),
         ("```python\nprint(6 * 8)\n```", ("wrong", "identical")),
         ("```python\nx = 6 * 7\n```", ("wrong", "no_output")),
@@ -242,7 +242,7 @@ def test_a_row_without_its_program_is_put_aside_though_nothing_is_replayed(tmp_p
     (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"response": "Six times seven is clear."}) + "\n")
     found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
     assert (found.code, found.out) == (0, "")
-    assert "wrong 1" in found.err
+    assert "undecided 1" in found.err
 
 
 def test_a_long_output_is_cut_with_a_marker(tmp_path):
@@ -327,7 +327,7 @@ def test_what_is_sought_is_no_answer_beside_code(tmp_path, said):
 def test_a_text_that_makes_up_an_output_counts_for_nothing(tmp_path, made_up):
     reply = f"Let us see what 6 * 7 = 42 gives.\n{made_up}\nThe answer is \\boxed{{42}}."
     made = keep_going(tmp_path, f"def say(said, sample):\n    return {reply!r}\n", SAMPLE % "cot")
-    assert rejected(made) == [("wrong", "made_up")]
+    assert rejected(made) == [("undecided", "made_up")]
     # A row that an earlier version kept does not pass either.
     [path] = made.glob("*-sample-*/rejected.jsonl")
     (tmp_path / "rows.jsonl").write_text(json.dumps(json.loads(path.read_text()) | {"checks": {}}) + "\n")
@@ -498,3 +498,8 @@ def test_reading_a_kept_trace_back_counts_nothing_and_asks_nothing(tmp_path):
     assert manifest is not None
     [use] = manifest.models.values()
     assert (use.requests, use.reused) == (2, 0)
+
+
+def test_one_prompt_can_not_ask_for_two_formats():
+    with pytest.raises(ValueError, match="format adapt asks for cot and tool, so there is no one prompt"):
+        SampleConfig(format="adapt", prompt="solve")

@@ -51,6 +51,12 @@ def test_what_becomes_of_a_program(box, program, status, answer):
     assert result.tier == box.tier.name
 
 
+def test_the_answer_is_the_whole_last_line(box):
+    """A line longer than what is kept of stdout was read by its end, and U+2028 ended a line."""
+    assert not box.run_now(("print('7' + ' ' * 20_000 + '42')",)).answer.startswith("4")
+    assert box.run_now(("print('not \\u2028' + str(6 * 7))",)).answer == "not \u2028" + "42"
+
+
 @pytest.mark.parametrize(
     ("program", "reason"),
     [

@@ -14,7 +14,7 @@ VALUES: frozenset[str] = frozenset()
 RUNS = False
 NOT_JUNK: frozenset[str] = frozenset()
 
-MADE_UP = fault("wrong", "made_up", "it shows the output of a program or tool, and none was run")
+MADE_UP = fault("undecided", "made_up", "it shows the output of a program or tool, and none was run")
 
 
 def calls(ask: Ask) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """One Python program whose last printed line is the answer (program of thoughts), run in the sandbox.
 
-Only a program that ran to its end counts. One that ran out of time or memory could not be checked; one that failed, or
-printed nothing, gives no answer and is wrong. What stands behind the last program was written before its output was
-known, and is cut off; a text before it that answers otherwise makes the whole wrong.
+Only a program that ran to its end counts. A reply without one, or one that ran out of time or memory, could not be
+checked; one that failed, or printed nothing, gives no answer and is wrong. What stands behind the last program was
+written before its output was known, and is cut off; a text before it that answers otherwise makes the whole wrong.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOT_JUNK = frozenset(("no_reasoning",))
 """The program is the reasoning; one that calculates nothing is refused here."""
 
 DRAWN = fault("undecided", "drawn", "what is printed is drawn over several lines")
-NO_PROGRAM = fault("wrong", "no_program", "no whole fenced Python program")
+NO_PROGRAM = fault("undecided", "no_program", "no whole fenced Python program")
 
 
 def calls(ask: Ask) -> tuple[int, int]:

@@ -184,7 +184,7 @@ def _end(reply: Reply, text: str, session: Session) -> Verdict | None:
     if reply.finish_reason in CUT:
         return fault("undecided", "truncated", f"cut ({reply.finish_reason})")
     if not session.blocks:
-        return fault("wrong", "no_program", "no block of code was written")
+        return fault("undecided", "no_program", "no block of code was written")
     if fenced(text):
         return fault("wrong", "answer_beside_code", "something is fenced in the step of the final answer")
     if session.failed:

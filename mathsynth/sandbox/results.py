@@ -135,12 +135,12 @@ def report(
 ) -> Result:
     """The result of a run that printed `outputs`, one a block, and complained `said`."""
     blocks = tuple(_text(output) for output in outputs)
-    stdout = "".join(blocks)[-STDOUT_KEPT:]
-    lines = [line.strip() for line in stdout.splitlines() if line.strip()] if status == "ok" else []
+    printed = "".join(blocks)
+    lines = [line.strip() for line in printed.split("\n") if line.strip()] if status == "ok" else []
     return Result(
         status,
         answer=lines[-1][:ANSWER_CHARS] if lines else "",
-        stdout=stdout,
+        stdout=printed[-STDOUT_KEPT:],
         stderr=_text(said)[-STDERR_KEPT:],
         blocks=blocks,
         cpu_s=round(cpu_s, 4),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mathsynth.allocation import Allocator, Trials, rows_wanted
 from mathsynth.backends.base import Sampling
@@ -97,6 +97,12 @@ class Config(StageConfig):
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
         """Only what a request can carry, as it will be sent."""
         return validate(Sampling, value, ("sampling",)).model_dump(mode="json", include=set(value))
+
+    @model_validator(mode="after")
+    def _a_prompt_is_of_one_format(self) -> Self:
+        if self.prompt and len(self.formats) > 1:
+            raise ValueError(f"format {self.format} asks for {' and '.join(self.formats)}, so there is no one prompt")
+        return self
 
     @property
     def formats(self) -> tuple[str, ...]:
