@@ -120,6 +120,15 @@ def without_code(text: str) -> str:
     return "\n\n".join(part for part in [*kept, text.strip()] if part)
 
 
+def named_alike(text: str) -> str:
+    """The text with each program between ```python and ```, however its fences were written."""
+    kept, rest = "", text
+    while (block := first_block(rest)) is not None and block.closed and "```" not in block.code:
+        kept += f"{block.before}```python\n{block.code}```"
+        rest = rest[block.end :]
+    return kept + rest
+
+
 def programs_of(text: str) -> list[str]:
     """Its programs, each bare."""
     return [bare(block.code) for block in blocks_of(text)]

@@ -9,6 +9,7 @@ from mathsynth.code_blocks import (
     first_block,
     goes_on,
     invents,
+    named_alike,
     pretends,
     program_of,
     programs_of,
@@ -219,3 +220,13 @@ def test_programs_are_equal_but_for_comments_and_layout():
     assert programs_of("```python\nx=1  # one\n\nprint( x )\n```") == programs_of(ONE)
     assert programs_of("```python\ndef  broken(\n```") == ["def broken("]
     assert programs_of(f"```python\n{'-' * 900}1\n```") == ["-" * 900 + "1"]
+
+
+def test_programs_are_named_alike():
+    text = "Set x.\n\n~~~Py\nx = 6\n~~~\n\nPrint.\n  ```\n  print(x * 7)\n  ```\nDone.\n```text\n42\n```"
+    assert named_alike(text) == (
+        "Set x.\n\n```python\nx = 6\n```\n\nPrint.\n```python\nprint(x * 7)\n```\nDone.\n```text\n42\n```"
+    )
+    assert programs_of(named_alike(text)) == programs_of(text)
+    for left in ("no code", "~~~python\nprint('```')\n~~~", "```python\nx = 1\n"):
+        assert named_alike(left) == left

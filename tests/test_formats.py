@@ -166,6 +166,7 @@ def test_an_error_is_fed_back_and_leaves_no_state(tmp_path):
     ("replies", "rule"),
     [
         ((END,), "no_program"),
+        ((CODE, "The answer is 42."), "no_box"),
         (("So \\boxed{42}.\n" + CODE, END), "answer_beside_code"),
         (("```python\nprint(y)\n```", "```python\nprint(y)\n```", END), "same_code_again"),
         ((CODE, "Done, \\boxed{43}."), "identical"),

@@ -65,7 +65,7 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
             block = first_block(text)
         if block is None:
             turns.append(Turn(role="assistant", content=text.strip()))
-            wrong = _end(reply, text, session)
+            wrong = _end(reply, text, session) or _without_box(text, messages)
         else:
             # What stands behind the block was written before its output was known.
             said = text[: block.end].strip()
@@ -178,6 +178,13 @@ def _complaint(result: Result, stdout: str) -> str:
     """What was printed before the end, and the last line of the traceback (ToRA)."""
     said = (result.stderr.strip().splitlines() or [f"the program ended with: {result.status}"])[-1]
     return f"{stdout}\n{said}".strip()
+
+
+def _without_box(text: str, messages: Sequence[Message]) -> Verdict | None:
+    """The verdict on a final answer that was asked for in a box and stands in none."""
+    if r"\boxed" in text or not any(r"\boxed" in message["content"] for message in messages):
+        return None
+    return fault("undecided", "no_box", "the final answer was asked for in a box")
 
 
 def _end(reply: Reply, text: str, session: Session) -> Verdict | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 
 from mathsynth import training
 from mathsynth.card import Split, Tally, write_card
-from mathsynth.records import Outcoming, Record, Solution, content_id
+from mathsynth.code_blocks import named_alike
+from mathsynth.records import Outcoming, Record, Solution, Turn, content_id
 from mathsynth.shards import atomic, write_json
 from mathsynth.stages import StageConfig
 from mathsynth.verifier import CUT, extract
@@ -75,7 +76,10 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
                 if reason:
                     yield ctx.dropped(record, reason, detail)
                     continue
-                row = training.render(config.format, record.question, response, config.system, record.turns)
+                turns: Sequence[Turn] = record.turns
+                if record.format != "cot":  # a model learns one way to write a program
+                    response, turns = named_alike(response), [_named_alike(turn) for turn in turns]
+                row = training.render(config.format, record.question, response, config.system, turns)
                 if config.reasoning == "field":
                     row["messages"][-1]["reasoning_content"] = _thinking(record)
                 if config.metadata:
@@ -87,6 +91,10 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
         _write(waiting, families, tally, config, ctx)
     finally:
         waiting.unlink(missing_ok=True)
+
+
+def _named_alike(turn: Turn) -> Turn:
+    return turn.model_copy(update={"content": named_alike(turn.content)}) if turn.role == "assistant" else turn
 
 
 def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
