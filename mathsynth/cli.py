@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mathsynth.cli_groups import RecipeArg, Sets, models_app, recipe_app, resolved, say
-from mathsynth.errors import MathsynthError, Stopped, UsageError
+from mathsynth.errors import MathsynthError, RunError, Stopped, UsageError
 
 if TYPE_CHECKING:
     from mathsynth.pipeline import Options
@@ -206,8 +206,14 @@ def report(run: RunArg) -> None:
 
     if not run.is_dir():
         raise UsageError(f"{run}: no such run directory")
-    pipeline.write_report(run)
+    unwritten: OSError | None = None
+    try:
+        pipeline.write_report(run)
+    except OSError as error:  # the run of somebody else, or an archive
+        unwritten = error
     _print_tables(run)
+    if unwritten is not None:
+        raise RunError(f"{run / pipeline.REPORT}: could not be written ({unwritten.strerror}); these tables are all there is")
 
 
 @app.command()

@@ -467,6 +467,14 @@ def test_report_prints_the_tables_and_writes_the_page(recipe: Path, run: Path) -
     assert Path("run/report.html").exists()
 
 
+def test_report_of_a_run_that_cannot_be_written_prints_the_tables_all_the_same(run: Path) -> None:
+    there = ms("report", "run").out
+    Path("run/.report.html.tmp").mkdir()  # as good as a read-only file system, which holds no root back
+    done = ms("report", "run")
+    assert (done.code, done.out) == (1, there)
+    assert done.err.startswith("run/report.html: could not be written (") and len(done.err.splitlines()) == 1
+
+
 def test_show_prints_rows_of_the_run_as_it_stands(recipe: Path, run: Path) -> None:
     ms("generate", recipe, "-o", "run", "--set", "models.teacher.temperature=0.9")
     done = ms("show", "run", "-n", 1)
