@@ -213,7 +213,9 @@ def report(run: RunArg) -> None:
         unwritten = error
     _print_tables(run)
     if unwritten is not None:
-        raise RunError(f"{run / pipeline.REPORT}: could not be written ({unwritten.strerror}); these tables are all there is")
+        raise RunError(
+            f"{run / pipeline.REPORT}: could not be written ({unwritten.strerror}); these tables are all there is"
+        )
 
 
 @app.command()

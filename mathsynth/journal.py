@@ -17,18 +17,37 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
 from mathsynth.errors import RunError
-from mathsynth.records import Usage
-from mathsynth.shards import atomic, open_lines, shard_name, sync_directory
+from mathsynth.shards import REPLIES, atomic, open_lines, shard_name, sync_directory
 
 log = logging.getLogger(__name__)
 
 ROLL_BYTES = 256 * 2**20
 SYNC_ROWS, SYNC_SECONDS = 100, 1.0
+
+
+class Usage(msgspec.Struct):
+    """Of a stored reply."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Reply(msgspec.Struct):
+    usage: Usage | None = None
+
+
+class _Stored(msgspec.Struct):
+    reply: _Reply
+    model: str = ""
+
+
+_stored = msgspec.json.Decoder(_Stored).decode
 
 
 class Journal:
@@ -173,9 +192,47 @@ def stored_usage(folder: Path) -> Iterator[tuple[str, Usage]]:
         if path.name.startswith(".") or (path.suffix == ".zst" and path.with_suffix("").exists()):
             continue
         for line in open_lines(path):
-            with suppress(ValueError, KeyError, TypeError):  # a line that a kill tore holds nothing yet
-                stored = orjson.loads(line)
-                yield stored.get("model", ""), Usage.model_validate(stored["reply"]["usage"])
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # a line that a kill tore holds nothing yet
+                stored = _stored(line)
+                if stored.reply.usage is not None:  # what a program gave has none
+                    yield stored.model, stored.reply.usage
+
+
+class Tokens(NamedTuple):
+    """What replies took: all that was sent to models, and all that they said."""
+
+    replies: int = 0
+    prompt: int = 0
+    completion: int = 0
+
+    @property
+    def all(self) -> int:
+        """Both together."""
+        return self.prompt + self.completion
+
+
+def spent(directory: Path) -> dict[str, Tokens]:
+    """The tokens of all replies by journal, `02-sample`, of a run; by "" in the directory of a single stage.
+
+    Every reply that was paid for is in a journal once: surplus ones, those of earlier settings and of killed attempts.
+    """
+    try:
+        return _spent(directory / REPLIES)
+    except FileNotFoundError:  # a live run packed one while it was looked for
+        return _spent(directory / REPLIES)
+
+
+def _spent(replies: Path) -> dict[str, Tokens]:
+    steps = sorted(path for path in replies.glob("*") if path.is_dir())
+    found = {}
+    for folder in steps or [replies]:
+        number = prompt = completion = 0
+        for _, usage in stored_usage(folder):
+            number, prompt = number + 1, prompt + usage.prompt_tokens
+            completion += usage.completion_tokens
+        if number:
+            found[folder.name if steps else ""] = Tokens(number, prompt, completion)
+    return found
 
 
 def _pack(path: Path) -> None:

@@ -17,6 +17,7 @@ from mathsynth import __version__
 from mathsynth.methods import method_names
 from mathsynth.recipe import read_recipe
 from mathsynth.resources import folder
+from mathsynth.shards import open_lines
 
 ROOT = Path(__file__).parents[1]
 
@@ -473,6 +474,31 @@ def test_report_of_a_run_that_cannot_be_written_prints_the_tables_all_the_same(r
     done = ms("report", "run")
     assert (done.code, done.out) == (1, there)
     assert done.err.startswith("run/report.html: could not be written (") and len(done.err.splitlines()) == 1
+
+
+def test_terminal_page_and_status_say_all_tokens_of_the_journals_by_step(recipe: Path, run: Path) -> None:
+    found: dict[str, list[int]] = {}
+    for again in ((), ("--set", "sample.k=1")):  # what earlier settings asked for was paid, too
+        assert ms("generate", recipe, "-o", "run", *again).code == 0
+    for place in sorted(Path("run/replies").iterdir()):
+        usage = [json.loads(line)["reply"]["usage"] for path in place.glob("*") for line in open_lines(path)]
+        found[place.name[3:]] = [
+            len(usage),
+            *(sum(one[f"{of}_tokens"] for one in usage) for of in ("prompt", "completion")),
+        ]
+    assert set(found) == {"seed-expand", "sample"} and min(map(min, found.values())) > 0
+    whole = [sum(column) for column in zip(*found.values(), strict=True)]
+    said = {" ".join(line.split()) for line in ms("report", "run").out.splitlines()}
+    for name, (replies, sent, came) in [("tokens", whole), *found.items()]:
+        assert f"{name} {sent + came:,}: {sent:,} in, {came:,} out ({replies} replies)" in said
+    total = f"{sum(whole[1:]):,}: {whole[1]:,} in, {whole[2]:,} out ({whole[0]} replies)"
+    assert f"  tokens: {total}\n" in ms("status", "run").out
+    told = json.loads(ms("status", "run", "--json").out)["tokens"]
+    assert {step[3:]: list(of.values()) for step, of in told.items()} == found
+    page = Path("run/report.html").read_text()
+    assert f'<dt>Tokens</dt><dd><div class="number">{sum(whole[1:]):,}</div>' in page
+    for _, sent, came in found.values():
+        assert f"<td>{sent:,}</td><td>{came:,}</td>" in page
 
 
 def test_show_prints_rows_of_the_run_as_it_stands(recipe: Path, run: Path) -> None:

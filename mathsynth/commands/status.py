@@ -18,8 +18,10 @@ from pydantic import BaseModel, ConfigDict
 from mathsynth.changes import STEPS
 from mathsynth.commands.display import duration, line
 from mathsynth.errors import RunError, UsageError
+from mathsynth.journal import spent
 from mathsynth.live import CONTROL, STATUS, Control, Status, read, write
 from mathsynth.lock import LOCK, held, holder_of
+from mathsynth.report.wording import tokens as said
 from mathsynth.settings import unknown
 from mathsynth.shards import KEY, read_manifest
 
@@ -36,6 +38,14 @@ class Done(BaseModel):
     kept: int
 
 
+class Tokens(BaseModel):
+    """All tokens of a step's replies, as the report counts them."""
+
+    replies: int
+    prompt: int
+    completion: int
+
+
 class Seen(BaseModel):
     """A run as it is seen from outside; `--json` prints it."""
 
@@ -50,6 +60,8 @@ class Seen(BaseModel):
     age_s: float | None = None
     """Seconds since then, by this machine's clock."""
     done: list[Done]
+    tokens: dict[str, Tokens]
+    """What the replies took that are on disk, by journal."""
     next: str | None
     """The first step that is not done: the one at hand, or where the same command would go on."""
 
@@ -69,7 +81,10 @@ def look(run: Path) -> Seen:
     else:
         state = "killed" if status.state == "running" else status.state
     age = (datetime.now(UTC) - datetime.fromisoformat(status.updated)).total_seconds() if status else None
-    return Seen(run=str(run), state=state, holder=holder, status=status, age_s=age, done=done, next=coming)
+    tokens = {step: Tokens(**found._asdict()) for step, found in spent(run).items()}
+    return Seen(
+        run=str(run), state=state, holder=holder, status=status, age_s=age, done=done, tokens=tokens, next=coming
+    )
 
 
 def told(seen: Seen) -> str:
@@ -91,6 +106,11 @@ def told(seen: Seen) -> str:
             )
     if seen.done:
         lines.append(f"  done: {', '.join(f'{step.step} {step.kept:,}' for step in seen.done)} rows")
+    if seen.tokens:
+        prompt, completion, replies = (
+            sum(getattr(step, name) for step in seen.tokens.values()) for name in ("prompt", "completion", "replies")
+        )
+        lines.append(f"  tokens: {said(prompt, completion, replies)}")
     if not alive:
         command = f"`{status.command}`" if status and status.command else "the same command"
         coming = "has nothing to do"

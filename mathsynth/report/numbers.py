@@ -1,18 +1,20 @@
 """The numbers of a run, gathered from its directory in one stream per file: memory does not grow with the rows.
 
-It reads manifests, shards, `problems.jsonl`, `dropped.jsonl`, `failed.jsonl` and `rejected.jsonl`, never the journal of
-replies, and checks while it reads that every row is accounted for. What is not finished yet is shown as such.
+It reads manifests, shards, `problems.jsonl`, `dropped.jsonl`, `failed.jsonl` and `rejected.jsonl`, of the journals of
+replies only what each cost, and checks while it reads that every row is accounted for. What is not finished yet is
+shown as such.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 
 from mathsynth.errors import RunError
+from mathsynth.journal import Tokens, spent
 from mathsynth.report.collect import Example, Group, PassBin, Right, Sampling, Tally
 from mathsynth.report.lines import Aside, Asked, Row, read
 from mathsynth.report.tallies import Lengths, Names
@@ -54,6 +56,8 @@ class Stage:
     """Boundary and rows, most first."""
     seconds: float = 0.0
     models: tuple[ModelUse, ...] = ()
+    spent: Tokens = field(default_factory=Tokens)
+    """What its journal holds, asked for by whichever settings."""
 
     @property
     def dropped_rows(self) -> int:
@@ -66,6 +70,11 @@ class Stage:
         return sum(number for _, number in self.failed)
 
     @property
+    def one_to_one(self) -> bool:
+        """Whether it made no row: what it read is what it kept, dropped or failed."""
+        return self.read == self.kept + self.dropped_rows + self.failed_rows
+
+    @property
     def requests(self) -> int:
         """Replies over the wire."""
         return sum(use.requests for use in self.models)
@@ -74,11 +83,6 @@ class Stage:
     def reused(self) -> int:
         """Replies found on disk."""
         return sum(use.reused for use in self.models)
-
-    @property
-    def tokens(self) -> int:
-        """Prompt and completion tokens of the replies over the wire."""
-        return sum(use.prompt_tokens + use.completion_tokens for use in self.models)
 
     @property
     def completion_tokens(self) -> int:
@@ -105,6 +109,8 @@ class RunNumbers:
     recipe: str
     """The resolved recipe, "" for the directory of a single stage command."""
     stages: tuple[Stage, ...]
+    spent: tuple[tuple[str, Tokens], ...]
+    """What was asked of models and what they said, by step; also by steps that the recipe had earlier."""
     complaints: tuple[str, ...]
     """What is not accounted for, one line each; empty if every row is."""
     sampling: Sampling | None
@@ -147,6 +153,17 @@ class RunNumbers:
         return all(stage.done for stage in self.stages)
 
     @property
+    def total(self) -> Tokens:
+        """What the whole run took."""
+        return Tokens(*map(sum, zip(*(tokens for _, tokens in self.spent), strict=True))) if self.spent else Tokens()
+
+    @property
+    def beside(self) -> int:
+        """Tokens of `sample` that are not of samples that count: surplus and failed ones, those of other settings."""
+        sampled = sum(stage.spent.all for stage in self.stages if stage.stage == "sample")
+        return max(0, sampled - self.sampling.tokens) if self.sampling else 0
+
+    @property
     def seconds(self) -> float:
         """Seconds worked, all steps together."""
         return sum(stage.seconds for stage in self.stages)
@@ -169,18 +186,20 @@ def gather(run: Path) -> RunNumbers:
     names = _steps(run)
     manifests = [read_manifest(directory) for _, _, directory in names]
     stages, complaints = [], []
+    journals = spent(run)
     tally = Tally()
     before: Manifest | None = None
     final: tuple[str, Path, Manifest] | None = None
     proved = by_chance = 0
     for (step, stage, directory), manifest in zip(names, manifests, strict=True):
+        tokens = journals.pop(_journal(run, directory), Tokens())
         if manifest is None:
-            stages.append(Stage(step, stage, directory))
+            stages.append(Stage(step, stage, directory, spent=tokens))
             before = None
             continue
         complaints += [f"{step}: {fault}" for fault in _faults(directory, manifest, before)]
         rows = _kind(directory, manifest)
-        stages.append(_stage(step, stage, directory, manifest, rows))
+        stages.append(_stage(step, stage, directory, manifest, rows, tokens))
         complaints += [f"{step}: {fault}" for fault in _asides(step, directory, manifest, tally)]
         for asked in read(directory / PROBLEMS, Asked):
             tally.ask(asked, _model(manifest, asked.model))
@@ -198,11 +217,13 @@ def gather(run: Path) -> RunNumbers:
     if final is not None:
         for row in _rows(final[1], final[2]):
             tally.keep(final[0], row)
+    by_step = [*((stage.step, stage.spent) for stage in stages), *journals.items()]
     return RunNumbers(
         name=run.resolve().name,
         run=run,
         recipe=(run / RECIPE).read_text("utf-8", "replace") if (run / RECIPE).exists() else "",
         stages=tuple(stages),
+        spent=tuple((name, tokens) for name, tokens in by_step if tokens.replies),
         complaints=tuple(complaints),
         sampling=tally.sampling(),
         rows=tally.tokens.number,
@@ -240,7 +261,12 @@ def _steps(run: Path) -> list[tuple[str, str, Path]]:
     return [(manifest.step, manifest.stage, run)]
 
 
-def _stage(step: str, stage: str, directory: Path, manifest: Manifest, rows: str) -> Stage:
+def _journal(run: Path, directory: Path) -> str:
+    """What `spent` calls the journal of a step: its directory without the hash."""
+    return "" if directory == run else directory.name.rpartition("-")[0]
+
+
+def _stage(step: str, stage: str, directory: Path, manifest: Manifest, rows: str, tokens: Tokens) -> Stage:
     counts = manifest.counts
     return Stage(
         step=step,
@@ -254,6 +280,7 @@ def _stage(step: str, stage: str, directory: Path, manifest: Manifest, rows: str
         failed=_most_first(counts.failed),
         seconds=manifest.seconds,
         models=tuple(manifest.models.values()),
+        spent=tokens,
     )
 
 

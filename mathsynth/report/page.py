@@ -80,8 +80,10 @@ def _tiles(numbers: RunNumbers) -> list[tuple[str, str, str]]:
         tiles += [
             ("Problems solved", count(s.solved), f"of {count(s.problems)} asked"),
             ("Pass rate", percent(s.pass_rate), f"{count(s.corrects)} of {replies} right"),
-            ("Tokens sampled", count(s.tokens), f"{percent(s.unsolved_share)} on unsolved problems"),
         ]
+    if numbers.spent:
+        total = numbers.total
+        tiles.append(("Tokens", count(total.all), f"{count(total.prompt)} in, {count(total.completion)} out"))
     if turns := numbers.tutor_turns:
         share = percent(numbers.python_turns / turns)
         tiles.append(("Python turns", share, f"of {count(turns)} turns of tutors before their last"))

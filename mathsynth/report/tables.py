@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mathsynth.report.numbers import RunNumbers, Sampling, Stage
-from mathsynth.report.wording import clock, count, percent, rate, short, some
+from mathsynth.report.wording import clock, count, percent, rate, short, some, tokens
 
 REASONS = 4
 """Drop reasons of one step that get a line; the rest are summed up."""
@@ -72,7 +72,9 @@ def summary(numbers: RunNumbers) -> Group:
     """What came out, what it cost and where it lies, a line each."""
     lines: list[tuple[str, str]] = []
     if sampling := numbers.sampling:
-        lines += _sampled(sampling)
+        lines += _sampled(sampling, numbers.beside)
+    lines += _spent(numbers)
+    if sampling:
         speed = rate(numbers.tokens_per_second, numbers.reused)
         replies = some(numbers.reused, "reply", "replies")
         if speed == "reused":
@@ -97,16 +99,31 @@ def summary(numbers: RunNumbers) -> Group:
     return Group(*rows)
 
 
-def _sampled(sampling: Sampling) -> list[tuple[str, str]]:
+def _sampled(sampling: Sampling, beside: int) -> list[tuple[str, str]]:
     right = f"{count(sampling.corrects)} of {some(sampling.trials - sampling.failed, 'sample')} right"
-    return [
+    lost = f"{percent(sampling.unsolved_share)} on problems that gave no row"
+    lines = [
         ("problems solved", f"{count(sampling.solved)} of {count(sampling.problems)}"),
         ("pass rate", f"{percent(sampling.pass_rate)} ({right})"),
-        (
-            "tokens sampled",
-            f"{count(sampling.tokens)}, {percent(sampling.unsolved_share)} on problems that gave no row",
-        ),
+        ("samples that count", f"{count(sampling.trials)}: {count(sampling.tokens)} tokens, {lost}"),
     ]
+    if beside:
+        lines.append(("other samples", f"{count(beside)} tokens (surplus, failed, or asked for by other settings)"))
+    return lines
+
+
+def _spent(numbers: RunNumbers) -> list[tuple[str, str]]:
+    """All tokens that the run took, then by step."""
+    if not numbers.spent:
+        return []
+    told = {step: tokens(spent.prompt, spent.completion, spent.replies) for step, spent in numbers.spent}
+    for stage in numbers.stages:
+        # Where problems are neither made nor asked, nothing else says how many were paid for in vain.
+        if stage.step in told and stage.rows == "problems" and stage.dropped_rows and stage.one_to_one:
+            told[stage.step] += f", {count(stage.dropped_rows)} of {count(stage.read)} put aside"
+    total = numbers.total
+    whole = ("tokens", tokens(total.prompt, total.completion, total.replies))
+    return [whole, *((f"  {_cut(step, 16)}", said) for step, said in told.items())] if len(told) > 1 else [whole]
 
 
 def _near(path: Path) -> str:

@@ -59,3 +59,9 @@ def rate(tokens_per_second: float | None, reused: int) -> str:
 def some(number: int, one: str, many: str = "") -> str:
     """`1 row`, `2 rows`."""
     return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def tokens(prompt: int, completion: int, replies: int) -> str:
+    """`48,426: 30,123 in, 18,303 out (261 replies)`; in are prompts, out is what models said."""
+    both = f"{count(prompt)} in, {count(completion)} out"
+    return f"{count(prompt + completion)}: {both} ({some(replies, 'reply', 'replies')})"
