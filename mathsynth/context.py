@@ -83,7 +83,7 @@ class Context:
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
         self._replies, self._models, self._connect = replies, dict(models or {}), connect
-        self._prompts, self.grader = dict(prompts or {}), Grader(policy or Policy(), self.meter, checker)
+        self._prompts, self.grader = dict(prompts or {}), Grader(policy or Policy(), checker)
         self._chats = lru_cache(CHATS_KEPT)(self._render)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop

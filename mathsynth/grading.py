@@ -1,10 +1,9 @@
-"""The verifier as stages use it: verdicts counted for the bar, worker processes that start when they are needed."""
+"""The verifier as stages use it, with worker processes that start when they are needed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from mathsynth.progress import Meter
 from mathsynth.records import Verdict
 from mathsynth.verifier import CUT, Policy, extract
 from mathsynth.verifier.worker import Checker
@@ -13,8 +12,8 @@ from mathsynth.verifier.worker import Checker
 class Grader:
     """The verifier of one stage while it runs, under the recipe's policy."""
 
-    def __init__(self, policy: Policy, meter: Meter, checker: Callable[[Policy], Checker] = Checker) -> None:
-        self.policy, self._meter, self._start = policy, meter, checker
+    def __init__(self, policy: Policy, checker: Callable[[Policy], Checker] = Checker) -> None:
+        self.policy, self._start = policy, checker
         self._checker: Checker | None = None
 
     @property
@@ -32,11 +31,8 @@ class Grader:
         answer: str | None = None,
         finish_reason: str | None = None,
     ) -> Verdict:
-        """The verdict on a response, or on a bare answer; counted for the pass rate on the bar."""
-        verdict = await self.checker.check(reference, response=response, answer=answer, finish_reason=finish_reason)
-        self._meter.graded += 1
-        self._meter.correct += verdict.outcome == "correct"
-        return verdict
+        """The verdict on a response, or on a bare answer."""
+        return await self.checker.check(reference, response=response, answer=answer, finish_reason=finish_reason)
 
     async def read(self, response: str, *, finish_reason: str | None = None) -> Verdict:
         """What a response answers, when there is no reference: `undecided` by the rule `no_reference`, or no answer."""

@@ -269,7 +269,7 @@ def _saying_what_it_bought(purse: Purse, meter: Meter) -> Iterator[None]:
             raise
         raise Stopped(
             f"{purse.reason}: {purse.bill()} bought {purse.replies:,} replies; {meter.step} has {meter.rows:,} rows of "
-            f"{meter.done:,} finished problems, {meter.correct:,} of {meter.graded:,} graded replies are right",
+            f"{meter.done:,} finished problems, {meter.correct:,} of {meter.graded:,} graded samples are right",
             then="the same command with a larger budget goes on",
         ) from None
 

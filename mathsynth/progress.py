@@ -56,12 +56,18 @@ class Meter:
     """Of the replies over the wire."""
     correct: int = 0
     graded: int = 0
+    """Samples (rows in `verify`) that are finished, whatever they came to; of these the correct ones."""
     rows: int = 0
     """Kept so far."""
     waiting: str = ""
     """Why nothing moves, while it does not ("server down for 40 s, …")."""
     started: float = field(default_factory=time.monotonic)
     paused_at: float | None = None
+
+    def grade(self, outcome: str) -> None:
+        """A sample is finished: one that failed before the verifier saw it counts as well."""
+        self.graded += 1
+        self.correct += outcome == "correct"
 
     def pause(self, paused: bool) -> None:
         """Begin or end a pause; its time counts for no rate."""
@@ -104,7 +110,7 @@ class Meter:
 
     @property
     def pass_rate(self) -> float | None:
-        """Correct over graded replies."""
+        """Correct over finished samples."""
         return self.correct / self.graded if self.graded else None
 
     @property

@@ -26,7 +26,7 @@ def test_a_spent_budget_stops_in_order_and_a_larger_one_goes_on(tmp_path: Path) 
         assert done.code == 3
         said = re.fullmatch(
             r"budget\.tokens=2,000 is spent: ([\d,]+) tokens, [\d.]+ h bought ([\d,]+) replies; sample has ([\d,]+) "
-            r"rows of ([\d,]+) finished problems, ([\d,]+) of [\d,]+ graded replies are right; "
+            r"rows of ([\d,]+) finished problems, ([\d,]+) of [\d,]+ graded samples are right; "
             r"the same command with a larger budget goes on\n",
             done.err,
         )

@@ -11,7 +11,9 @@ import pytest
 from command_line import ms
 from mathsynth.errors import BackendError
 from mathsynth.pipeline import Options, generate
+from mathsynth.progress import Silent
 from mathsynth.recipe import read_recipe
+from mathsynth.report.numbers import gather
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config, Result
 from mathsynth.shards import open_lines, read_manifest
@@ -114,6 +116,26 @@ def test_a_program_that_does_not_end_well_gives_no_answer(tmp_path, reply, verdi
     [found] = rejected(made)
     assert found[0] == verdict[0]
     assert found[1] == verdict[1] or verdict[1] == "identical"
+
+
+class LastSeen(Silent):
+    """Keeps each step's meter, in place of a bar."""
+
+    def __init__(self):
+        self.meters = {}
+
+    def update(self, meter):
+        self.meters[meter.step] = meter
+
+
+def test_the_live_pass_rate_is_that_of_all_finished_samples_as_the_reports(tmp_path):
+    shown, bad = LastSeen(), ["I see no way.", "```python\nprint(6 * 7 / 0)\n```", "```python\nprint(6 * 8)\n```"]
+    script = f"def say(said, sample):\n    return ({bad!r} + [{PROGRAM!r}])[sample % 4]\n"
+    steps = "  measure: {samples: 4}\n  sample: {format: program, policy: fixed, k: 8}\n  verify: {}\n"
+    made = run(tmp_path, script, steps, options=Options(display=shown))
+    rates = {name: meter.pass_rate for name, meter in shown.meters.items()}
+    assert rates == {"input": None, "measure": 0.0, "sample": 0.25, "verify": 1.0}
+    assert gather(made).sampling.pass_rate == rates["sample"]
 
 
 def test_a_draft_in_thinking_that_is_kept_is_no_part_of_the_program(tmp_path):

@@ -102,4 +102,6 @@ async def _outcome(problem: Problem, sample: int, ask: Ask, ctx: Context) -> str
     """What a sample counts as; a cut one is a failure of the model, as in `sample`."""
     attempt = await cot.attempt(problem, sample, ask, ctx)
     verdict = await cot.grade(attempt, problem.answer, ctx)
-    return "wrong" if attempt.finish_reason in CUT else verdict.outcome
+    outcome = "wrong" if attempt.finish_reason in CUT else verdict.outcome
+    ctx.meter.grade(outcome)
+    return outcome

@@ -204,7 +204,9 @@ async def _round(
     for one in tries:
         if one.error:
             made.append(ctx.failed(row, "model", f"sample {one.number}: {one.error}"))
-        elif one.attempt is None or one.verdict is None:
+            continue
+        ctx.meter.grade(one.verdict.outcome if one.verdict else "wrong")
+        if one.attempt is None or one.verdict is None:
             tally["unusable"] += 1
         else:
             about = {"round": turn, "prefix": len(one.prefix)}

@@ -214,6 +214,8 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             return
         graded = await _ask(entry, sample, config, ctx)
         entry.samples[sample] = graded
+        if graded.verdict is not None and entry.problem.answer is not None:
+            ctx.meter.grade(outcome_of(graded))
         allocator.record(number, sample, outcome_of(graded), graded.prompt_tokens + graded.completion_tokens)
 
     with ExitStack() as files:

@@ -64,6 +64,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         verdict, prose = row.verdict if refused else await form.regrade(row, config.replay, ctx), form.prose(row)
         false = [] if config.steps == "off" else [step.key for step in false_steps(prose)]
         checks = row.checks if config.steps == "off" else row.checks | {"false_steps": false}
+        ctx.meter.grade(verdict.outcome)
         row = row.model_copy(update={"verdict": verdict, "extracted": verdict.extracted, "checks": checks})
         if verdict.outcome not in config.keep:
             return [ctx.dropped(row, verdict.outcome, f"{verdict.rule}: {verdict.reason}")]
