@@ -68,7 +68,11 @@ def test_the_sampling_adds_up_over_the_ledger(run: Path) -> None:
     assert (s.problems, s.solved) == (len(ledger), sum(line["solved"] for line in ledger))
     spent = [line["prompt_tokens"] + line["completion_tokens"] for line in ledger]
     assert s.tokens == sum(spent)
-    assert s.unsolved_tokens == sum(t for t, line in zip(spent, ledger, strict=True) if not line["solved"])
+    gave = {row["problem_id"] for row in rows}
+    barren = [line["problem_id"] not in gave for line in ledger]
+    # A later step may drop what was solved.
+    assert s.fruitless == sum(barren) > len(ledger) - s.solved
+    assert s.fruitless_tokens == sum(tokens for tokens, none in zip(spent, barren, strict=True) if none)
     assert s.pass_rate == s.corrects / (s.trials - s.failed)
     assert s.models[0].name == MODEL and s.models[0].problems == len(ledger)
     for groups, field in ((s.methods, "method"), (s.levels, "level")):
@@ -315,6 +319,10 @@ def test_the_summary_says_where_the_files_are_in_whole_lines(run: Path) -> None:
     assert any(line.endswith(str(run / STEPS[-1][2] / "train.jsonl")) for line in said)
     assert any(line.endswith(str(run / "report.html")) for line in said)
     assert "pass rate          24 % (650 of 2,710 samples right)" in [line.rstrip() for line in said]
+    s = gather(run).sampling
+    assert s is not None
+    lost = f"{percent(s.fruitless_share)} on {s.fruitless} problems that gave no row"
+    assert f"samples that count {s.trials:,}: {s.tokens:,} tokens, {lost}" in [line.rstrip() for line in said]
 
 
 def test_replies_that_were_all_reused_are_not_zero_tokens_per_second(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def _pass_rates(bins: list[PassBin]) -> Markup:
     data = []
     for index, found in enumerate(bins):
         label, edge, apart = _ends(index, found)
-        tip = f"{_span(found)}: {some(found.problems, 'problem')}, {count(found.solved)} gave rows"
+        tip = f"{_span(found)}: {some(found.problems, 'problem')}, {count(found.solved)} gave a solution"
         data.append(Column((found.solved, found.unsolved), tip, label, edge, apart))
     told = ", ".join(f"{_span(found)} {count(found.problems)}" for found in bins if found.problems)
     return columns(

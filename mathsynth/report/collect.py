@@ -102,8 +102,10 @@ class Sampling:
     sampled: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    unsolved_tokens: int = 0
-    """Prompt and completion tokens of problems that gave no row."""
+    fruitless: int = 0
+    """Problems that gave no row: not solved, or dropped by a later step."""
+    fruitless_tokens: int = 0
+    """Their prompt and completion tokens."""
     reasons: Names = field(default_factory=Names)
     """Why problems ended."""
     bins: list[PassBin] = field(default_factory=list)
@@ -123,14 +125,9 @@ class Sampling:
         return self.corrects / replies if replies else None
 
     @property
-    def unsolved(self) -> int:
-        """Problems that gave no row."""
-        return self.problems - self.solved
-
-    @property
-    def unsolved_share(self) -> float | None:
+    def fruitless_share(self) -> float | None:
         """Share of the tokens that went to problems that gave no row."""
-        return self.unsolved_tokens / self.tokens if self.tokens else None
+        return self.fruitless_tokens / self.tokens if self.tokens else None
 
 
 @dataclass(frozen=True)
@@ -176,7 +173,10 @@ class Tally:
         self._dropped: dict[tuple[str, str], Few[Example]] = {}
 
     def ask(self, asked: Asked, model: str) -> None:
-        """A line of the sampling's ledger; `model` is what the model is called, not its name in the recipe."""
+        """A line of the sampling's ledger, after all final rows: only then it is known whether a problem gave one.
+
+        `model` is what the model is called, not its name in the recipe.
+        """
         tokens, total = asked.prompt_tokens + asked.completion_tokens, self._sampling
         total.problems += 1
         for name in ("trials", "corrects", "wrong", "undecided", "failed", "truncated", "no_answer"):
@@ -185,7 +185,9 @@ class Tally:
         total.sampled += asked.kept
         total.prompt_tokens += asked.prompt_tokens
         total.completion_tokens += asked.completion_tokens
-        total.unsolved_tokens += 0 if asked.solved else tokens
+        if asked.problem_id not in self.distinct:
+            total.fruitless += 1
+            total.fruitless_tokens += tokens
         total.reasons.add(asked.reason)
         found = total.bins[_bin(asked.pass_rate)]
         found.solved += asked.solved

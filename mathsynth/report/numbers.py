@@ -189,16 +189,20 @@ def gather(run: Path) -> RunNumbers:
     journals = spent(run)
     tally = Tally()
     before: Manifest | None = None
-    final: tuple[str, Path, Manifest] | None = None
     proved = by_chance = 0
-    for (step, stage, directory), manifest in zip(names, manifests, strict=True):
+    kinds = [_kind(directory, manifest) for (_, _, directory), manifest in zip(names, manifests, strict=True)]
+    last = max((place for place, rows in enumerate(kinds) if rows == "solutions"), default=None)
+    rows_from = "" if last is None else names[last][0]
+    if last is not None and (sealed := manifests[last]) is not None:
+        for row in _rows(names[last][2], sealed):
+            tally.keep(rows_from, row)
+    for (step, stage, directory), manifest, rows in zip(names, manifests, kinds, strict=True):
         tokens = journals.pop(_journal(run, directory), Tokens())
         if manifest is None:
             stages.append(Stage(step, stage, directory, spent=tokens))
             before = None
             continue
         complaints += [f"{step}: {fault}" for fault in _faults(directory, manifest, before)]
-        rows = _kind(directory, manifest)
         stages.append(_stage(step, stage, directory, manifest, rows, tokens))
         complaints += [f"{step}: {fault}" for fault in _asides(step, directory, manifest, tally)]
         for asked in read(directory / PROBLEMS, Asked):
@@ -211,12 +215,7 @@ def gather(run: Path) -> RunNumbers:
         if stage == "verify":
             for row in _rows(directory, manifest):
                 tally.check(row)
-        if rows == "solutions":
-            final = (step, directory, manifest)
         before = manifest
-    if final is not None:
-        for row in _rows(final[1], final[2]):
-            tally.keep(final[0], row)
     by_step = [*((stage.step, stage.spent) for stage in stages), *journals.items()]
     return RunNumbers(
         name=run.resolve().name,
@@ -228,7 +227,7 @@ def gather(run: Path) -> RunNumbers:
         sampling=tally.sampling(),
         rows=tally.tokens.number,
         problems=tally.distinct.number(),
-        rows_from=final[0] if final else "",
+        rows_from=rows_from,
         tokens=tally.tokens,
         characters=tally.characters,
         finish_reasons=tally.finish_reasons,
@@ -288,9 +287,9 @@ def _most_first(counts: dict[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _kind(directory: Path, manifest: Manifest) -> str:
+def _kind(directory: Path, manifest: Manifest | None) -> str:
     """What the rows of a finished stage are, as the first one tells."""
-    for sealed in manifest.shards:
+    for sealed in manifest.shards if manifest else ():
         if (directory / sealed.file).exists():
             for line in open_lines(directory / sealed.file):
                 return "solutions" if b'"response":' in line else "problems"

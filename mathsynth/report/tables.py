@@ -101,7 +101,9 @@ def summary(numbers: RunNumbers) -> Group:
 
 def _sampled(sampling: Sampling, beside: int) -> list[tuple[str, str]]:
     right = f"{count(sampling.corrects)} of {some(sampling.trials - sampling.failed, 'sample')} right"
-    lost = f"{percent(sampling.unsolved_share)} on problems that gave no row"
+    lost = f"all {some(sampling.problems, 'problem')} gave a row"
+    if sampling.fruitless:
+        lost = f"{percent(sampling.fruitless_share)} on {some(sampling.fruitless, 'problem')} that gave no row"
     lines = [
         ("problems solved", f"{count(sampling.solved)} of {count(sampling.problems)}"),
         ("pass rate", f"{percent(sampling.pass_rate)} ({right})"),
@@ -117,6 +119,8 @@ def _spent(numbers: RunNumbers) -> list[tuple[str, str]]:
     if not numbers.spent:
         return []
     told = {step: tokens(spent.prompt, spent.completion, spent.replies) for step, spent in numbers.spent}
+    for step in told.keys() - {stage.step for stage in numbers.stages}:
+        told[step] += ", of an earlier recipe"
     for stage in numbers.stages:
         # Where problems are neither made nor asked, nothing else says how many were paid for in vain.
         if stage.step in told and stage.rows == "problems" and stage.dropped_rows and stage.one_to_one:

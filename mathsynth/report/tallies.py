@@ -86,6 +86,7 @@ class Distinct:
 
     def __init__(self) -> None:
         self._hashes, self._last = array("Q"), ""
+        self._found: set[int] = set()
 
     def add(self, name: str) -> None:
         """See an id."""
@@ -95,7 +96,15 @@ class Distinct:
 
     def number(self) -> int:
         """Different ids so far."""
-        return len(set(self._hashes))
+        self._found.update(self._hashes)
+        self._hashes, self._last = array("Q"), ""
+        return len(self._found)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether an id came by."""
+        if self._hashes:
+            self.number()
+        return _hash(name) in self._found
 
 
 class Few(Generic[Item]):
