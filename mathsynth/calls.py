@@ -317,6 +317,7 @@ class Caller:
         self._meter.waiting = ""
         self._meter.answered += 1
         self._meter.completion_tokens += reply.usage.completion_tokens
+        self.use.timed += reply.usage.completion_tokens
         self._charge(reply)
 
     def _charge(self, reply: Reply) -> None:

@@ -59,6 +59,8 @@ class ModelUse(BaseModel):
     """Tries that met an error, retried ones included; a kill loses those of its process."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    timed: int = 0
+    """Completion tokens that came in `seconds`: a kill loses the time of its process, but not the replies."""
     seconds: float = 0.0
 
 

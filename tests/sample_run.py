@@ -87,6 +87,7 @@ def finish(
         reused=3,
         prompt_tokens=90 * calls,
         completion_tokens=130 * calls,
+        timed=130 * calls,
         seconds=calls / 5,
     )
     manifest = Manifest(

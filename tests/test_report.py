@@ -305,7 +305,7 @@ def test_a_million_rows_and_long_names_fit_too(tmp_path: Path) -> None:
     reasons = {f"[red]a_reason_with_a_very_long_name_{number}": 1_234_567 for number in range(9)}
     manifest["counts"] = {"read": 9_999_999, "kept": 9_999_999, "dropped": reasons, "failed": {"model": 123_456}}
     manifest["seconds"] = 360_000.0
-    manifest["models"] = {"t": {"model": "m", "requests": 1, "completion_tokens": 10**9, "seconds": 90_000.0}}
+    manifest["models"] = {"t": {"model": "m", "requests": 1, "timed": 10**9, "seconds": 90_000.0}}
     path.write_bytes(orjson.dumps(manifest))
     said = printed(funnel(gather(run)))
     assert max(len(line) for line in said.splitlines()) <= 80 and "…" not in said
@@ -330,7 +330,7 @@ def test_replies_that_were_all_reused_are_not_zero_tokens_per_second(tmp_path: P
     for _, _, name in STEPS:
         manifest = orjson.loads((run / name / "manifest.json").read_bytes())
         for use in manifest["models"].values():
-            use.update(requests=0, reused=50, prompt_tokens=0, completion_tokens=0, seconds=0.0)
+            use.update(requests=0, reused=50, prompt_tokens=0, completion_tokens=0, timed=0, seconds=0.0)
         (run / name / "manifest.json").write_bytes(orjson.dumps(manifest))
     numbers = gather(run)
     assert numbers.tokens_per_second is None

@@ -17,7 +17,10 @@ import pytest
 from fault_server import Served, fault_server
 from mathsynth.context import Context
 from mathsynth.executors import local
+from mathsynth.journal import spent
 from mathsynth.live import Stop
+from mathsynth.report.numbers import gather
+from mathsynth.shards import read_manifest
 from runs import (
     EVERY_STEP,
     IN_FLIGHT,
@@ -96,6 +99,24 @@ def moments(server: Served, run: Path, rng: random.Random, total: int) -> Iterat
 def server() -> Iterator[Served]:
     with fault_server(latency=0.02) as served:
         yield served
+
+
+def test_the_tokens_that_a_killed_process_got_are_not_divided_by_the_time_of_the_next(
+    tmp_path: Path, server: Served
+) -> None:
+    recipe, run = write_recipe(tmp_path, 60), tmp_path / "run"
+    process = start(recipe, run, server.url)
+    assert wait_until(process, lambda: server.finished.total() >= 60)
+    process.kill()
+    finish(process)
+    of_the_killed = spent(run)["01-sample"].completion
+    assert generate_here(recipe, run, server.url).code == 0
+    manifest = read_manifest(step(run, "sample"))
+    assert manifest is not None
+    use, stage = manifest.models["teacher"], gather(run).stages[1]
+    assert use.completion_tokens == stage.spent.completion == of_the_killed + use.timed
+    assert of_the_killed > 0 < use.timed
+    assert stage.tokens_per_second == use.timed / use.seconds
 
 
 def test_ctrl_c_says_how_to_go_on_and_loses_nothing(tmp_path: Path, server: Served) -> None:

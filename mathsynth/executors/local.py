@@ -237,7 +237,7 @@ def _models_use(step: Step, directory: Path, ctx: Context, earlier: dict[str, An
     for name in step.models:
         now = ctx.callers[name].use if name in ctx.callers else ModelUse(model=step.models[name].model)
         before = ModelUse.model_validate(earlier["models"].get(name, {"model": now.model}))
-        more = {"errors": before.errors + now.errors, "seconds": before.seconds + now.seconds}
+        more = {part: getattr(before, part) + getattr(now, part) for part in ("errors", "timed", "seconds")}
         use[name] = now.model_copy(update=more)
     if use:
         models = {name: model.model_dump(mode="json") for name, model in use.items()}

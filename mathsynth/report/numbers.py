@@ -85,9 +85,9 @@ class Stage:
         return sum(use.reused for use in self.models)
 
     @property
-    def completion_tokens(self) -> int:
-        """Completion tokens of the replies over the wire."""
-        return sum(use.completion_tokens for use in self.models)
+    def timed(self) -> int:
+        """Completion tokens that came in the seconds with a request under way."""
+        return sum(use.timed for use in self.models)
 
     @property
     def busy(self) -> float:
@@ -97,7 +97,7 @@ class Stage:
     @property
     def tokens_per_second(self) -> float | None:
         """Completion tokens over the seconds with a request under way; None if no token was generated."""
-        return self.completion_tokens / self.busy if self.completion_tokens and self.busy else None
+        return self.timed / self.busy if self.timed and self.busy else None
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class RunNumbers:
     def tokens_per_second(self) -> float | None:
         """Completion tokens over the seconds with a request under way; None if no token was generated."""
         busy = sum(stage.busy for stage in self.stages)
-        made = sum(stage.completion_tokens for stage in self.stages)
+        made = sum(stage.timed for stage in self.stages)
         return made / busy if made and busy else None
 
 
