@@ -11,13 +11,16 @@ from typing import Any, cast
 import orjson
 
 from mathsynth.recipe import Recipe, Step
-from mathsynth.shards import KEY, MANIFEST, write_json
-
-STEPS = "steps.json"
+from mathsynth.records import SCHEMA
+from mathsynth.shards import KEY, MANIFEST, STEPS, read_steps, write_json
 
 
 def changes(recipe: Recipe, run: Path) -> list[str]:
-    """What is different from the last run in this directory, in lines for the user; empty if nothing is."""
+    """What is different from the last run in this directory, in lines for the user; empty if nothing is.
+
+    RunError if a newer mathsynth made that run.
+    """
+    read_steps(run)
     valid, again, keys = [], [], []
     for step in recipe.steps:
         if (run / step.directory / MANIFEST).exists():
@@ -63,14 +66,13 @@ def shown(recipe: Recipe, step: Step) -> Step:
 def write_steps(run: Path, steps: Sequence[Step]) -> None:
     """Write down which steps a run has, and in which directories."""
     listed = [{"step": step.name, "stage": step.stage, "directory": step.directory} for step in steps]
-    write_json(run / STEPS, {"schema": 1, "steps": listed})
+    write_json(run / STEPS, {"schema": SCHEMA, "steps": listed})
 
 
 def _last_key(run: Path, step: Step) -> dict[str, Any] | None:
     """`key.json` of the same step in the last run here, or the newest one if that run ended before it."""
-    listed = orjson.loads((run / STEPS).read_bytes())["steps"] if (run / STEPS).exists() else []
     found = sorted(run.glob(f"{step.replies}-????????/{KEY}"), key=lambda path: path.stat().st_mtime)
-    last = [run / entry["directory"] / KEY for entry in listed if entry["step"] == step.name]
+    last = [run / entry.directory / KEY for entry in read_steps(run) if entry.step == step.name]
     found += [path for path in last if path.exists()]
     return cast("dict[str, Any]", orjson.loads(found[-1].read_bytes())) if found else None
 

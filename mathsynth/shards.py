@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, NamedTuple, TypeVar, cast
 
 import orjson
 import xxhash
@@ -23,6 +23,7 @@ from mathsynth.errors import BadRow, RunError
 from mathsynth.records import SCHEMA, Dropped, Failed, Problem, Solution, explain
 
 MANIFEST = "manifest.json"
+STEPS = "steps.json"
 KEY = "key.json"
 DROPPED = "dropped.jsonl"
 FAILED = "failed.jsonl"
@@ -109,6 +110,30 @@ def read_manifest(directory: Path) -> Manifest | None:
     if manifest.schema_ != SCHEMA:
         raise RunError(f"{path}: schema {manifest.schema_}, this mathsynth reads schema {SCHEMA}")
     return manifest
+
+
+class Listed(NamedTuple):
+    """A step of a run, in its directory."""
+
+    step: str
+    stage: str
+    directory: str
+
+
+def read_steps(run: Path) -> list[Listed]:
+    """The steps of a run in order, none before it has its list. RunError if that is damaged or of another schema."""
+    path = run / STEPS
+    if not path.exists():
+        return []
+    try:
+        told = orjson.loads(path.read_bytes())
+        steps = [Listed(step["step"], step["stage"], step["directory"]) for step in told["steps"]]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        fault = f"{path}: not a list of steps ({error!r}); delete it, and `mathsynth generate` writes it anew"
+        raise RunError(fault) from None
+    if (schema := told.get("schema")) != SCHEMA:
+        raise RunError(f"{path}: schema {schema}, this mathsynth reads schema {SCHEMA}; another version made this run")
+    return steps
 
 
 def shard_name(number: int) -> str:

@@ -476,6 +476,25 @@ def test_report_of_a_run_that_cannot_be_written_prints_the_tables_all_the_same(r
     assert done.err.startswith("run/report.html: could not be written (") and len(done.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"schema": 1, "steps": [{"st', "not a list of steps"),
+        ('{"schema": 1, "steps": [{"step": 1}]}', "not a list of steps"),
+        ('{"schema": 99, "steps": []}', "schema 99, this mathsynth reads schema 1"),
+    ],
+)
+def test_a_cut_list_of_steps_and_that_of_another_version_are_told_in_a_line(
+    recipe: Path, run: Path, text: str, said: str
+) -> None:
+    Path("run/steps.json").write_text(text)
+    for command in (["status", "run"], ["report", "run"], ["show", "run"], ["generate", recipe, "-o", "run"]):
+        done = ms(*command)
+        assert (done.code, done.out) == (1, ""), command
+        assert done.err.startswith(f"run/steps.json: {said}") and done.err.count("\n") == 1
+    assert Path("run/steps.json").read_text() == text
+
+
 def test_terminal_page_and_status_say_all_tokens_of_the_journals_by_step(recipe: Path, run: Path) -> None:
     found: dict[str, list[int]] = {}
     for again in ((), ("--set", "sample.k=1")):  # what earlier settings asked for was paid, too

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import orjson
 
-from mathsynth.changes import STEPS, differences
+from mathsynth.changes import differences
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors.local import begin, other_files, write_shards
 from mathsynth.lock import hold
@@ -33,6 +33,7 @@ from mathsynth.shards import (
     FAILED,
     MANIFEST,
     REPLIES,
+    STEPS,
     Counts,
     Manifest,
     ModelUse,
@@ -40,6 +41,7 @@ from mathsynth.shards import (
     check_seals,
     open_lines,
     read_manifest,
+    read_steps,
     seal,
     shard_name,
     write_json,
@@ -129,7 +131,7 @@ def _read(recipe: Recipe, directory: Path) -> Shard:
     part = parse_part(orjson.loads((directory / PART).read_bytes())["shard"])
     if str(part) != named:
         raise RunError(f"{directory}: holds shard {part}; was it copied here?")
-    listed = [entry["directory"] for entry in orjson.loads((directory / STEPS).read_bytes())["steps"]]
+    listed = [entry.directory for entry in read_steps(directory)]
     steps = {step.directory: step for step in recipe.steps}
     if any(name not in steps for name in listed):
         differ = [line for step in recipe.steps for line in differences(recipe, step, directory) or []]

@@ -10,9 +10,8 @@ from typing import Any
 import orjson
 
 from mathsynth.errors import UsageError
-from mathsynth.report.numbers import STEPS
 from mathsynth.sandbox.results import ESCAPED
-from mathsynth.shards import DROPPED, FAILED, MANIFEST, REJECTED, open_lines
+from mathsynth.shards import DROPPED, FAILED, MANIFEST, REJECTED, STEPS, open_lines, read_steps
 
 
 def rows(place: Path, number: int) -> Iterator[str]:
@@ -101,7 +100,7 @@ def _steps(place: Path) -> list[Path]:
         return [place]
     if not (place / STEPS).exists():
         raise UsageError(f"{place}: neither a run nor a step directory")
-    listed = [place / step["directory"] for step in orjson.loads((place / STEPS).read_bytes())["steps"]]
+    listed = [place / step.directory for step in read_steps(place)]
     return [step for step in listed if (step / MANIFEST).exists()]
 
 

@@ -12,10 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
 from pydantic import BaseModel, ConfigDict
 
-from mathsynth.changes import STEPS
 from mathsynth.commands.display import duration, line
 from mathsynth.errors import RunError, UsageError
 from mathsynth.journal import spent
@@ -23,7 +21,7 @@ from mathsynth.live import CONTROL, STATUS, Control, Status, read, write
 from mathsynth.lock import LOCK, held, holder_of
 from mathsynth.report.wording import tokens as said
 from mathsynth.settings import unknown
-from mathsynth.shards import KEY, read_manifest
+from mathsynth.shards import KEY, STEPS, read_manifest, read_steps
 
 HEARD_WITHIN_S, LOOK_EVERY_S = 5.0, 0.1
 ALIVE = ("starting", "running", "paused")
@@ -157,12 +155,12 @@ def _steps(run: Path) -> tuple[list[Done], str | None]:
         manifest = read_manifest(run)
         return ([Done(step=manifest.step, kept=manifest.counts.kept)], None) if manifest else ([], "its only step")
     done: list[Done] = []
-    listed = orjson.loads((run / STEPS).read_bytes())["steps"]
+    listed = read_steps(run)
     for entry in listed:
-        manifest = read_manifest(run / entry["directory"])
+        manifest = read_manifest(run / entry.directory)
         if manifest is None:
-            return done, f"{entry['step']} ({len(done) + 1} of {len(listed)})"
-        done.append(Done(step=entry["step"], kept=manifest.counts.kept))
+            return done, f"{entry.step} ({len(done) + 1} of {len(listed)})"
+        done.append(Done(step=entry.step, kept=manifest.counts.kept))
     return done, None
 
 

@@ -24,16 +24,18 @@ from mathsynth.shards import (
     FAILED,
     PROBLEMS,
     REJECTED,
+    STEPS,
     FileSeal,
     Manifest,
     ModelUse,
     open_lines,
     read_manifest,
+    read_steps,
 )
 
 __all__ = ["Example", "Group", "PassBin", "Right", "RunNumbers", "Sampling", "Stage", "gather"]
 
-STEPS, RECIPE, REPORT = "steps.json", "recipe.yaml", "report.html"
+RECIPE, REPORT = "recipe.yaml", "report.html"
 ONE_TO_ONE = frozenset({"verify", "dedupe", "export"})
 """Stages that make no row: what they read is exactly what they keep, drop or fail. Others make several of one."""
 TRAIN = ("train.jsonl", "train.parquet", "dataset/train")
@@ -247,13 +249,8 @@ def gather(run: Path) -> RunNumbers:
 
 def _steps(run: Path) -> list[tuple[str, str, Path]]:
     """Name, stage and directory of each step, in order."""
-    path = run / STEPS
-    if path.exists():
-        try:
-            listed = orjson.loads(path.read_bytes())["steps"]
-            return [(step["step"], step["stage"], run / step["directory"]) for step in listed]
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: not a list of steps ({error!r})") from None
+    if listed := read_steps(run):
+        return [(step, stage, run / directory) for step, stage, directory in listed]
     manifest = read_manifest(run)
     if manifest is None:
         raise RunError(f"{run}: holds neither {STEPS} nor a finished stage, so it is no run of mathsynth")
