@@ -52,6 +52,22 @@ def parse_part(text: str) -> Part:
     return Part(int(found[1]), int(found[2]))
 
 
+def parts_of(run: Path) -> list[Part]:
+    """The parts of a run that were begun, in order."""
+    named = (re.fullmatch(r"(\d+)-of-(\d+)", path.name) for path in (run / SHARDS).glob("*-of-*"))
+    found = [Part(int(name[1]), int(name[2])) for name in named if name]
+    return sorted(found, key=lambda part: (part.of, part.index))
+
+
+def refuse_another_split(run: Path, part: Part) -> None:
+    """UsageError if the run is shared out to another number of parts, for those would never be merged with this."""
+    if others := {other.of for other in parts_of(run)} - {part.of}:
+        raise UsageError(
+            f"--shard {part}: {run} is shared out to {min(others)}, so its shards are 0/{min(others)} to "
+            f"{min(others) - 1}/{min(others)}; take these, or another directory"
+        )
+
+
 def write_part(directory: Path, part: Part, recipe: Path, sets: Sequence[str]) -> None:
     """`shard.json`: which part a directory holds, and how its recipe is read again."""
     write_json(directory / PART, {"schema": 1, "shard": str(part), "recipe": str(recipe), "sets": list(sets)})

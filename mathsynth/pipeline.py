@@ -23,7 +23,7 @@ from mathsynth.executors.local import Local, Split
 from mathsynth.executors.ray import Cluster
 from mathsynth.live import CONTROL, STATUS, Live, RunInfo, Stop
 from mathsynth.lock import LOCK, RECIPE, hold, refuse_strange
-from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, write_part
+from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, refuse_another_split, write_part
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record
@@ -81,6 +81,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         if recipe.head.budget != Budget():
             raise UsageError("--shard: budget: is one budget for all problems; leave it out, or run without --shard")
         refuse_strange(run)
+        refuse_another_split(run, part)
         steps, before = _steps_of_part(recipe, steps, run)
         run = part.directory(run)
     elif not (options.take or options.fresh or (run / SHARDS / MERGED).exists()) and (run / SHARDS).is_dir():

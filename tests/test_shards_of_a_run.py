@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from command_line import ms
 from fault_server import Served, fault_server
 from mathsynth import pipeline
 from mathsynth.commands import merge as merging
@@ -212,6 +214,39 @@ def test_a_run_with_shards_is_not_begun_again_without_them(tmp_path: Path, serve
     refused = generate_here(recipe, run, server.url)
     assert refused.code == 2
     assert f"`mathsynth merge {run}` goes on from them" in refused.err
+
+
+def test_another_number_of_shards_is_refused_before_anything_is_asked(tmp_path: Path, server: Served) -> None:
+    recipe, run = write_recipe(tmp_path, 4), tmp_path / "run"
+    for begun in (lambda: shards(recipe, run, server.url, 2), lambda: merge(run)):
+        begun()
+        server.asked.clear()
+        refused = generate_here(recipe, run, server.url, part=Part(0, 3))
+        assert (refused.code, refused.err.count("\n")) == (2, 0)
+        assert f"--shard 0/3: {run} is shared out to 2, so its shards are 0/2 to 1/2; " in refused.err
+        assert not server.asked
+        assert not (run / "shards" / "0-of-3").exists()
+
+
+def test_status_and_report_say_what_the_shards_have_come_to(tmp_path: Path, server: Served) -> None:
+    recipe, run = write_recipe(tmp_path, 6), tmp_path / "run"
+    assert generate_here(recipe, run, server.url, part=Part(1, 2)).code == 0
+    waiting = f"1 of 2 shards done, 0/2 not begun; when all are: mathsynth merge {run}"
+    assert ms("status", run).out.splitlines()[:2] == [f"{run}: stopped", f"  shards: {waiting}"]
+    with hold(Part(0, 2).directory(run)):
+        assert f"{run}: running\n  shards: 1 of 2 shards done, 0/2 running; " in ms("status", run).out
+        assert json.loads(ms("status", run, "--json").out)["shards"] == {"0/2": "running", "1/2": "done"}
+    done = ms("report", run)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"{run}: no numbers before the merge: {waiting}\n"
+    assert generate_here(recipe, run, server.url, part=Part(0, 2)).code == 0
+    told = ms("status", run).out
+    assert f"  shards: 2 of 2 shards done; mathsynth merge {run}\n" in told
+    assert merge(run).code == 0
+    after = ms("status", run).out
+    assert "finished" in after and "shards" not in after
+    spent = [line for line in told.splitlines() if "tokens: " in line]
+    assert spent and spent == [line for line in after.splitlines() if "tokens: " in line]
 
 
 def test_failures_are_judged_over_all_shards_and_asked_again_in_one(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from mathsynth.changes import differences
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors.local import begin, other_files, write_shards
 from mathsynth.lock import hold
-from mathsynth.parts import KEPT, MERGED, PART, PLACES, SHARDS, Part, parse_part, read_places
+from mathsynth.parts import KEPT, MERGED, PART, PLACES, SHARDS, Part, parse_part, parts_of, read_places
 from mathsynth.pipeline import Options, disk_errors, generate
 from mathsynth.recipe import Recipe, Step, find_recipe, read_recipe
 from mathsynth.records import content_id
@@ -108,10 +107,7 @@ def merge(recipe: Recipe, run: Path, options: Options) -> None:
 
 def _directories(run: Path) -> list[Path]:
     """The directories of all shards of a run, in order."""
-    found = {}
-    for path in (run / SHARDS).glob("*-of-*"):
-        if named := re.fullmatch(r"(\d+)-of-(\d+)", path.name):
-            found[int(named[2]), int(named[1])] = path
+    found = {(part.of, part.index): part.directory(run) for part in parts_of(run)}
     if not found:
         raise UsageError(f"{run}: has no shards; they are made by `mathsynth generate RECIPE -o {run} --shard I/N`")
     if len(numbers := sorted({of for of, _ in found})) > 1:

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from mathsynth.commands.display import duration, line
 from mathsynth.errors import RunError, UsageError
-from mathsynth.journal import spent
 from mathsynth.live import CONTROL, STATUS, Control, Status, read, write
 from mathsynth.lock import LOCK, held, holder_of
+from mathsynth.report.unmerged import shards_of, shards_told, spent_with
 from mathsynth.report.wording import tokens as said
 from mathsynth.settings import unknown
 from mathsynth.shards import KEY, STEPS, read_manifest, read_steps
@@ -57,6 +57,8 @@ class Seen(BaseModel):
     """What that process wrote last; None if it wrote nothing."""
     age_s: float | None = None
     """Seconds since then, by this machine's clock."""
+    shards: dict[str, str]
+    """If shards are not merged: each one, `0/2`, and its state."""
     done: list[Done]
     tokens: dict[str, Tokens]
     """What the replies took that are on disk, by journal."""
@@ -66,22 +68,33 @@ class Seen(BaseModel):
 
 def look(run: Path) -> Seen:
     """See what a run is doing. UsageError if it is none."""
-    if not any((run / name).exists() for name in (LOCK, STEPS, KEY)):
+    shards = shards_of(run)
+    if not shards and not any((run / name).exists() for name in (LOCK, STEPS, KEY)):
         raise UsageError(f"{run}: no such run directory" if not run.is_dir() else f"{run}: no run of mathsynth")
     alive, holder, status = held(run), holder_of(run), read(run / STATUS, Status)
     if alive and status and (status.state != "running" or holder != f"process {status.process} on {status.host}"):
         status = None  # of the process before
     done, coming = _steps(run)
-    if alive:
-        state: Any = "starting" if status is None else "paused" if status.control.paused else "running"
+    if shards and not alive:
+        state: Any = "running" if "running" in shards.values() else "stopped"
+        holder, status = "", None  # of what ran here before it was shared out
+    elif alive:
+        state = "starting" if status is None else "paused" if status.control.paused else "running"
     elif status is None:
         state = "never run" if not done else "stopped" if coming else "finished"
     else:
         state = "killed" if status.state == "running" else status.state
     age = (datetime.now(UTC) - datetime.fromisoformat(status.updated)).total_seconds() if status else None
-    tokens = {step: Tokens(**found._asdict()) for step, found in spent(run).items()}
     return Seen(
-        run=str(run), state=state, holder=holder, status=status, age_s=age, done=done, tokens=tokens, next=coming
+        run=str(run),
+        state=state,
+        holder=holder,
+        status=status,
+        age_s=age,
+        shards={str(part): told for part, told in shards.items()},
+        done=done,
+        tokens={step: Tokens(**found._asdict()) for step, found in spent_with(run, shards).items()},
+        next=coming,
     )
 
 
@@ -89,7 +102,9 @@ def told(seen: Seen) -> str:
     """The same in a few lines for reading."""
     status, alive = seen.status, seen.state in ALIVE
     lines = [f"{seen.run}: {seen.state}" + (f", {status.reason}" if status and status.reason else "")]
-    if alive:
+    if seen.shards:
+        lines.append(f"  shards: {shards_told(seen.run, seen.shards)}")
+    if alive and seen.holder:
         lines[0] += f", {seen.holder}" + (f", since {_since(status.started)}" if status else "")
     elif status:
         lines[0] += f", {_since(status.updated)}; no process runs it"
@@ -109,7 +124,7 @@ def told(seen: Seen) -> str:
             sum(getattr(step, name) for step in seen.tokens.values()) for name in ("prompt", "completion", "replies")
         )
         lines.append(f"  tokens: {said(prompt, completion, replies)}")
-    if not alive:
+    if not alive and not seen.shards:
         command = f"`{status.command}`" if status and status.command else "the same command"
         coming = "has nothing to do"
         if seen.next and seen.state == "finished":

@@ -14,10 +14,11 @@ from pathlib import Path
 import orjson
 
 from mathsynth.errors import RunError
-from mathsynth.journal import Tokens, spent
+from mathsynth.journal import Tokens
 from mathsynth.report.collect import Example, Group, PassBin, Right, Sampling, Tally
 from mathsynth.report.lines import Aside, Asked, Row, read
 from mathsynth.report.tallies import Lengths, Names
+from mathsynth.report.unmerged import shards_of, shards_told, spent_with
 from mathsynth.shards import (
     COINCIDENCE,
     DROPPED,
@@ -113,6 +114,8 @@ class RunNumbers:
     stages: tuple[Stage, ...]
     spent: tuple[tuple[str, Tokens], ...]
     """What was asked of models and what they said, by step; also by steps that the recipe had earlier."""
+    shards: str
+    """What shards that are not merged have come to, "" if there is none."""
     complaints: tuple[str, ...]
     """What is not accounted for, one line each; empty if every row is."""
     sampling: Sampling | None
@@ -188,7 +191,8 @@ def gather(run: Path) -> RunNumbers:
     names = _steps(run)
     manifests = [read_manifest(directory) for _, _, directory in names]
     stages, complaints = [], []
-    journals = spent(run)
+    shards = shards_of(run)
+    journals = spent_with(run, shards)
     tally = Tally()
     before: Manifest | None = None
     proved = by_chance = 0
@@ -225,6 +229,7 @@ def gather(run: Path) -> RunNumbers:
         recipe=(run / RECIPE).read_text("utf-8", "replace") if (run / RECIPE).exists() else "",
         stages=tuple(stages),
         spent=tuple((name, tokens) for name, tokens in by_step if tokens.replies),
+        shards=shards_told(run, shards) if shards else "",
         complaints=tuple(complaints),
         sampling=tally.sampling(),
         rows=tally.tokens.number,
@@ -251,6 +256,8 @@ def _steps(run: Path) -> list[tuple[str, str, Path]]:
     """Name, stage and directory of each step, in order."""
     if listed := read_steps(run):
         return [(step, stage, run / directory) for step, stage, directory in listed]
+    if shards := shards_of(run):
+        raise RunError(f"{run}: no numbers before the merge: {shards_told(run, shards)}")
     manifest = read_manifest(run)
     if manifest is None:
         raise RunError(f"{run}: holds neither {STEPS} nor a finished stage, so it is no run of mathsynth")

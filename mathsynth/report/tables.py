@@ -90,6 +90,8 @@ def summary(numbers: RunNumbers) -> Group:
     if turns := numbers.tutor_turns:
         share = percent(numbers.python_turns / turns)
         lines.append(("python turns", f"{share} of {count(turns)} turns of tutors before their last"))
+    if numbers.shards:
+        lines.append(("shards", numbers.shards))
     if numbers.train:
         lines.append(("training data", _near(numbers.train)))
     if numbers.report.exists():
