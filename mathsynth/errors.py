@@ -13,6 +13,9 @@ Anything else that escapes is a bug and shows its traceback.
 from __future__ import annotations
 
 
+SAME = "the same command goes on"
+
+
 class MathsynthError(Exception):
     """The root: `str(error)` is the one line that the user reads."""
 
@@ -42,7 +45,7 @@ class Stopped(MathsynthError):
 
     exit_code = 3
 
-    def __init__(self, reason: str, then: str = "the same command goes on") -> None:
+    def __init__(self, reason: str, then: str = SAME) -> None:
         super().__init__(reason)
         self.then = then
 

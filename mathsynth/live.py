@@ -21,7 +21,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mathsynth.errors import Stopped
+from mathsynth.errors import SAME, Stopped
 from mathsynth.progress import Display, Meter, Numbers
 
 STATUS, CONTROL = ".status.json", ".control.json"
@@ -68,6 +68,8 @@ class Status(BaseModel):
     state: Literal["running", "finished", "stopped", "failed"] = "running"
     reason: str = ""
     """Why it ended early."""
+    then: str = ""
+    """What goes on from there, if not the same command."""
     process: int
     host: str
     command: str
@@ -113,6 +115,7 @@ class Live:
             now=self._meter and self._meter.now(),
             state="finished" if error is None else "stopped" if early else "failed",
             reason="" if kind is None else names.get(kind, str(error) or kind.__name__),
+            then=error.then if isinstance(error, Stopped) and error.then != SAME else "",
         )
 
     def update(self, meter: Meter) -> None:

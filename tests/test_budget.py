@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from command_line import ms
 from fault_server import fault_server
 from mathsynth.budget import BOOK, Budget, Price, Purse, opened
 from mathsynth.journal import Journal, stored_usage
@@ -35,6 +36,9 @@ def test_a_spent_budget_stops_in_order_and_a_larger_one_goes_on(tmp_path: Path) 
         assert spent == server.tokens and bought == replies(run) == server.asked.total()
         assert abs(spent - 2000) < IN_FLIGHT * REPLY_TOKENS
         assert 0 < kept <= 2 * problems and right > kept / 2
+
+        told = ms("status", run).out.splitlines()[-1]
+        assert told.startswith("  next: the same command with a larger budget goes on with sample (2 of 3); it was `")
 
         for _ in range(3):  # no attempt gets a budget of its own
             again = generate_here(recipe, run, server.url, ["budget.tokens=2000"])

@@ -131,6 +131,8 @@ def told(seen: Seen) -> str:
             coming += f"; without --until it goes on with {seen.next}"
         elif seen.next:
             coming = f"goes on with {seen.next}; no reply that is here is asked again"
+            if status and status.then:  # as it is, the command would only stop once more
+                command, coming = status.then, f"with {seen.next}; it was {command}"
         lines.append(f"  next: {command} {coming}")
     return "\n".join(lines)
 
