@@ -12,7 +12,6 @@ Anything else that escapes is a bug and shows its traceback.
 
 from __future__ import annotations
 
-
 SAME = "the same command goes on"
 
 
