@@ -6,9 +6,10 @@ last run is said before anything is asked: which keys differ, which steps stay v
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -40,6 +41,7 @@ from mathsynth.shards import (
     Manifest,
     atomic,
     check_seals,
+    is_step,
     read_failed,
     read_manifest,
     read_rows,
@@ -98,11 +100,13 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         write_steps(run, steps if part is not None else recipe.steps)
         if part is not None:
             write_part(run, part, recipe.path, recipe.sets)
+        _link_exports(run, recipe.steps, lambda _: None)
         waiting = [step for step in steps if not (run / step.directory / MANIFEST).exists()]
         with _running(recipe, waiting, run, options, live) as running:
             manifest = _run_steps(running, run, steps, before)
         if not waiting:
             options.say("every step was done before; nothing was asked")
+        _link_exports(run, recipe.steps, options.say)
         report = write_report(run)
         if part is not None:
             options.say(f"shard {part} is done, up to {steps[-1].name}; when all are: mathsynth merge {run.parents[1]}")
@@ -212,6 +216,21 @@ def disk_errors(directory: Path) -> Iterator[None]:
         ) from None
 
 
+def _link_exports(run: Path, steps: Sequence[Step], say: Callable[[str], None]) -> None:
+    """`RUN/export` leads to the finished export of the recipe as it is, and never to one of earlier settings."""
+    done = (step for step in steps if step.stage == "export" and (run / step.directory / MANIFEST).exists())
+    wanted = {step.name: step.directory for step in done}
+    for link in run.iterdir():
+        if link.is_symlink() and is_step(there := os.readlink(link)) and wanted.get(link.name) != there:
+            link.unlink()
+    for name, directory in wanted.items():
+        link = run / name
+        if link.exists() and not link.is_symlink():
+            say(f"{link}: is a copy and no link; the rows are in {run / directory}")
+        with suppress(OSError):  # there already, or a file system without links
+            link.symlink_to(directory)
+
+
 def _until(recipe: Recipe, until: str | None) -> Sequence[Step]:
     if until is None:
         return recipe.steps
@@ -308,7 +327,7 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
 
 def _clear(run: Path) -> None:
     for path in run.iterdir():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name not in (LOCK, STATUS, CONTROL):
             path.unlink()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -110,6 +111,12 @@ def read_manifest(directory: Path) -> Manifest | None:
     if manifest.schema_ != SCHEMA:
         raise RunError(f"{path}: schema {manifest.schema_}, this mathsynth reads schema {SCHEMA}")
     return manifest
+
+
+def is_step(name: str) -> str:
+    """`02-sample` of a step's directory `02-sample-7311f4bf`, empty if it is named otherwise."""
+    found = re.fullmatch(r"(\d+-.+)-[0-9a-f]{8}", name)
+    return found[1] if found else ""
 
 
 class Listed(NamedTuple):

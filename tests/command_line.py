@@ -114,7 +114,7 @@ def write_project(folder: Path, seeds: int = 4, steps: dict[str, Any] | None = N
 
 def copy_run(recipe: Path, run: Path, to: Path) -> None:
     """A finished run of another project of the same content, with what its model was asked."""
-    shutil.copytree(run, to)
+    shutil.copytree(run, to, symlinks=True)
     shutil.copy(run.parent / "sums" / "asked.log", recipe.with_name("asked.log"))
 
 

@@ -233,6 +233,27 @@ def test_a_changed_recipe_says_which_keys_differ_and_what_is_asked_again(recipe:
     assert len(asked(recipe)) == len(set(asked(recipe)))
 
 
+def test_the_name_export_leads_to_the_rows_of_the_settings_as_they_are(recipe: Path, run: Path) -> None:
+    def train() -> bytes:
+        return Path("run/export/train.jsonl").read_bytes()
+
+    first, before = train(), Path("run/export").resolve()
+    assert ms("generate", recipe, "-o", "run", "--limit", "2", "--until", "verify").code == 0
+    assert not Path("run/export").exists()  # what is there is of other settings
+    out = ms("generate", recipe, "-o", "run", "--limit", "2").out
+    now = Path("run/export").resolve()
+    assert now != before and before.exists()
+    assert f"training data      {now.relative_to(Path.cwd())}/train.jsonl" in out
+    assert 0 < len(train()) < len(first)
+    assert ms("generate", recipe, "-o", "run").code == 0
+    assert train() == first
+    assert ms("generate", recipe, "-o", "run", "--fresh").code == 0
+    assert train() == first
+    Path("run/export").unlink()
+    Path("run/export").mkdir()  # as a copy of a run has it that follows links
+    assert "run/export: is a copy and no link; the rows are in run/" in ms("generate", recipe, "-o", "run").err
+
+
 def test_a_run_without_a_row_left_is_an_error(recipe: Path) -> None:
     done = ms(
         "generate", recipe, "-o", "run", "--set", "sample.confirm_votes=7", "--set", "seed-expand.keep_seeds=false"

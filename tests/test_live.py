@@ -161,7 +161,9 @@ def test_the_status_of_a_killed_run_says_so(tmp_path: Path) -> None:
         finish(process)
     found = seen(tmp_path / "run")
     assert (found["state"], found["next"]) == ("killed", "sample (2 of 3)")
-    assert found["done"] == [{"step": "input", "kept": PROBLEMS}]
+    there = str(step(tmp_path / "run", "input"))
+    assert found["done"] == [{"step": "input", "kept": PROBLEMS, "directory": there}]
+    assert f"\n  the last: {there}\n" in ms("status", tmp_path / "run").out
     assert "next: `mathsynth generate " in ms("status", tmp_path / "run").out
 
 

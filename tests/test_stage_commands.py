@@ -101,6 +101,23 @@ def test_several_inputs_are_read_in_their_order(recipe: Path) -> None:
     assert [row["answer"] for row in lines(done.out)] == ["4", "2"]
 
 
+def test_a_glob_that_catches_earlier_settings_is_refused(recipe: Path) -> None:
+    for k in (2, 1):
+        done = ms("generate", recipe, "-o", "run", "--set", f"sample.k={k}", "--until", "sample")
+        assert done.code == 0
+    now = done.out.split("rows in")[1].split()[0]
+    steps = sorted(map(str, Path("run").glob("*-sample-*")))
+    shards = [f"{step}/00000.jsonl" for step in steps]
+    for inputs in (steps, shards):
+        refused = ms("verify", *inputs, "-o", "out")
+        assert (refused.code, refused.err) == (
+            2,
+            f"{steps[0]} and {steps[1]} are one step with different settings; now the run has {now}\n",
+        )
+    assert ms("verify", now, "-o", "out").code == 0
+    assert ms("verify", *sorted(map(str, Path(now).glob("0*.jsonl"))), "-o", "again").code == 0
+
+
 def test_settings_come_from_the_recipe_then_from_set(recipe: Path) -> None:
     ms("input", "seeds.jsonl", "-o", "in.jsonl")
     done = ms("sample", "in.jsonl", "-o", "-", "-r", recipe, "--set", "k=1", "--set", "models.teacher.temperature=0.25")

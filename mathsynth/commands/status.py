@@ -21,7 +21,7 @@ from mathsynth.lock import LOCK, held, holder_of
 from mathsynth.report.unmerged import shards_of, shards_told, spent_with
 from mathsynth.report.wording import tokens as said
 from mathsynth.settings import unknown
-from mathsynth.shards import KEY, STEPS, read_manifest, read_steps
+from mathsynth.shards import KEY, STEPS, Manifest, read_manifest, read_steps
 
 HEARD_WITHIN_S, LOOK_EVERY_S = 5.0, 0.1
 ALIVE = ("starting", "running", "paused")
@@ -30,10 +30,11 @@ OLD_S = 10.0
 
 
 class Done(BaseModel):
-    """A finished step and the rows that it kept."""
+    """A finished step, the rows that it kept and where they are."""
 
     step: str
     kept: int
+    directory: str
 
 
 class Tokens(BaseModel):
@@ -118,7 +119,8 @@ def told(seen: Seen) -> str:
                 f"  these numbers are {duration(seen.age_s)} old: the step asks no model, or its machine hangs"
             )
     if seen.done:
-        lines.append(f"  done: {', '.join(f'{step.step} {step.kept:,}' for step in seen.done)} rows")
+        kept = ", ".join(f"{step.step} {step.kept:,}" for step in seen.done)
+        lines += [f"  done: {kept} rows", f"  the last: {seen.done[-1].directory}"]
     if seen.tokens:
         prompt, completion, replies = (
             sum(getattr(step, name) for step in seen.tokens.values()) for name in ("prompt", "completion", "replies")
@@ -170,15 +172,19 @@ def _steps(run: Path) -> tuple[list[Done], str | None]:
     """The finished steps of a run or of a stage's own directory, and the first that is not."""
     if not (run / STEPS).exists():
         manifest = read_manifest(run)
-        return ([Done(step=manifest.step, kept=manifest.counts.kept)], None) if manifest else ([], "its only step")
+        return ([_done(run, manifest)], None) if manifest else ([], "its only step")
     done: list[Done] = []
     listed = read_steps(run)
     for entry in listed:
         manifest = read_manifest(run / entry.directory)
         if manifest is None:
             return done, f"{entry.step} ({len(done) + 1} of {len(listed)})"
-        done.append(Done(step=entry.step, kept=manifest.counts.kept))
+        done.append(_done(run / entry.directory, manifest))
     return done, None
+
+
+def _done(directory: Path, manifest: Manifest) -> Done:
+    return Done(step=manifest.step, kept=manifest.counts.kept, directory=str(directory))
 
 
 def _since(moment: str) -> str:

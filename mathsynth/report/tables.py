@@ -92,8 +92,9 @@ def summary(numbers: RunNumbers) -> Group:
         lines.append(("python turns", f"{share} of {count(turns)} turns of tutors before their last"))
     if numbers.shards:
         lines.append(("shards", numbers.shards))
-    if numbers.train:
-        lines.append(("training data", _near(numbers.train)))
+    last = next((stage.directory for stage in reversed(numbers.stages) if stage.kept), None)
+    if made := numbers.train or last:
+        lines.append(("training data" if numbers.train else "rows in", _near(made)))
     if numbers.report.exists():
         lines.append(("report", _near(numbers.report)))
     rows: list[RenderableType] = [Text(f"{name:<18} {value}", no_wrap=True, overflow="ignore") for name, value in lines]
