@@ -194,11 +194,13 @@ class Context:
 
         for number, read, rows in self.pump(next_job, one):
             waiting[number] = read, rows
+            self.meter.ahead += read
             while given in waiting:
                 read, rows = waiting.pop(given)
                 yield from rows
                 given += 1
                 self.meter.done += read
+                self.meter.ahead -= read
 
     def pump(self, next_job: Callable[[], Job | None], work: Callable[[Job], Awaitable[Result]]) -> Iterator[Result]:
         """What `work` returns for every job, in order of completion, with all request slots kept busy.

@@ -8,6 +8,10 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+TELLING = 20
+"""Finished records from which on the time left can be told, or a tenth of all: the first ones wait for workers and
+servers to start."""
+
 
 class Numbers(BaseModel):
     """A Meter at one moment, as the bar and `mathsynth status` show it."""
@@ -20,6 +24,7 @@ class Numbers(BaseModel):
     steps: int
     total: int | None
     done: int
+    """Records that are finished."""
     in_flight: int
     limit: int
     answered: int
@@ -43,6 +48,8 @@ class Meter:
     total: int | None = None
     done: int = 0
     """Records whose rows are all out: the number of the record that the next row is made of."""
+    ahead: int = 0
+    """Records that are finished too, but whose rows wait for those of one before them."""
     in_flight: int = 0
     """Samples under way."""
     limit: int = 0
@@ -85,7 +92,7 @@ class Meter:
             number=self.number,
             steps=self.steps,
             total=self.total,
-            done=self.done,
+            done=self.done + self.ahead,
             in_flight=self.in_flight,
             limit=self.limit,
             answered=self.answered,
@@ -115,10 +122,11 @@ class Meter:
 
     @property
     def seconds_left(self) -> float | None:
-        """Remaining rows at the rate so far, None before the first row or without a total."""
-        if not self.total or not self.done:
+        """Remaining records at the rate so far, None without a total or while too few are finished to tell."""
+        done = self.done + self.ahead
+        if not self.total or done < min(TELLING, self.total / 10):
             return None
-        return self.seconds * (self.total - self.done) / self.done
+        return self.seconds * (self.total - done) / done
 
 
 class Display(Protocol):

@@ -27,7 +27,8 @@ from mathsynth.journal import Journal
 from mathsynth.live import CONTROL, STATUS, Control, Live, Status, Stop, read, write
 from mathsynth.lock import hold
 from mathsynth.progress import Meter, Silent
-from runs import Done, finish, generate_here, rows, start, step, write_recipe
+from mock_replies import arithmetic
+from runs import Done, finish, generate_here, question, rows, start, step, write_recipe
 
 PROBLEMS = 60
 
@@ -245,11 +246,41 @@ def test_a_pause_counts_for_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     meter.pause(True)
     clock[0] = 1110.0
     assert (meter.seconds, meter.now().seconds_left) == (10, 10)
-    assert line(meter.now()) == "sample (2 of 3): 5/10 | paused | in flight 0/8 | 50 tok/s | 10 s left"
+    assert line(meter.now()) == "sample (2 of 3): 5/10 | paused | 1 reply | in flight 0/8 | 50 tok/s | 10 s left"
     meter.pause(False)
     clock[0] = 1115.0
     assert meter.seconds == 15
     assert line(Meter("sample", done=3).now()) == "sample: 3"
+
+
+def test_the_line_says_what_moves_and_no_time_before_it_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mathsynth.progress.time.monotonic", lambda: 110.0)
+    first = Meter("verify", total=77, done=1, started=100.0)
+    assert line(first.now()) == "verify: 1/77"  # ten seconds, most of them to start the workers
+    assert line(Meter("verify", total=77, done=11, started=100.0).now()) == "verify: 11/77 | 60 s left"
+    late = Meter("sample", total=18, ahead=17, answered=60, in_flight=3, limit=16, started=100.0)
+    assert line(late.now()).startswith("sample: 17/18 | 60 replies | in flight 3/16 | ")
+    late.done, late.ahead = 18, 0
+    assert line(late.now()).endswith("| surplus samples end")
+
+
+def test_problems_that_end_before_an_earlier_one_are_shown_as_done(tmp_path: Path) -> None:
+    class Shown(Silent):
+        seen: list[tuple[int, int]] = []  # noqa: RUF012
+
+        def update(self, meter: Meter) -> None:
+            if meter.step == "sample":
+                self.seen.append((meter.now().done, meter.done))
+
+    def reply(body: dict[str, Any]) -> str:  # the first problem takes all its trials
+        return arithmetic(body, int(body["seed"]), 0.0 if question(0) in str(body["messages"]) else 1.0, {})
+
+    shown = Shown()
+    with fault_server(reply=reply, latency=0.02) as server:
+        assert generate_here(write_recipe(tmp_path, 12), tmp_path / "run", server.url, display=shown).code == 0
+    told = [done for done, _ in shown.seen]
+    assert told == sorted(told) and shown.seen[-1] == (12, 12)
+    assert any(done > 3 and written == 0 for done, written in shown.seen)
 
 
 class Flaky:

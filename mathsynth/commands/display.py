@@ -86,11 +86,13 @@ class _Line:
 
 
 def line(now: Numbers) -> str:
-    """One line: step, done/total, in flight, tokens per second, pass rate, time left, and what it waits for."""
+    """One line: step, done/total, replies, in flight, tokens per second, pass rate, time left, what it waits for."""
     name = f"{now.step} ({now.number} of {now.steps})" if now.steps else now.step
     parts = [f"{name}: {now.done:,}" + (f"/{now.total:,}" if now.total else "")]
     if now.paused:
         parts.append("paused")
+    if now.answered:
+        parts.append(f"{now.answered:,} {'reply' if now.answered == 1 else 'replies'}")
     if now.answered or now.in_flight:
         parts.append(f"in flight {now.in_flight}/{now.limit}")
         parts.append(f"{now.tokens_per_second:,.0f} tok/s")
@@ -102,6 +104,8 @@ def line(now: Numbers) -> str:
         parts.append(f"{now.errors:,} errors")
     if now.seconds_left is not None and now.done != now.total:
         parts.append(f"{duration(now.seconds_left)} left")
+    if now.total and now.done == now.total and now.in_flight:
+        parts.append("surplus samples end")
     if now.waiting:
         parts.append(now.waiting)
     return " | ".join(parts)

@@ -113,7 +113,7 @@ def told(seen: Seen) -> str:
         lines.append(f"  {'now' if alive else 'then'}: {line(status.now)}")
         if alive:
             lines[-1] += f" | since {_since(status.step_started)}"
-            lines.append(f"  in flight at most: {_limits(status)}")
+            lines.append(f"  the most that may be in flight: {_limits(status)}; {status.now.limit} by now")
         if alive and seen.age_s is not None and seen.age_s > OLD_S:
             lines.append(
                 f"  these numbers are {duration(seen.age_s)} old: the step asks no model, or its machine hangs"

@@ -229,6 +229,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
                 yield from _settle(asked.pop(written), ended.pop(written), config, ctx, ledger, rejected)
                 written += 1
                 ctx.meter.done += 1
+            ctx.meter.ahead = len(ended)
 
         for _ in ctx.pump(next_job, ask):
             yield from finished()
