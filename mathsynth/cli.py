@@ -241,8 +241,8 @@ def doctor(
 
     healthy = True
     for name, fine, text in [*machine(), *(examine(resolved(recipe, sets), say) if recipe else [])]:
-        healthy = healthy and fine
-        typer.echo(f"{'ok  ' if fine else 'FAIL'} {name}: {text}")
+        healthy = healthy and fine is not False
+        typer.echo(f"{ {True: 'ok  ', None: 'none', False: 'FAIL'}[fine] } {name}: {text}")
     raise typer.Exit(0 if healthy else 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -574,6 +575,18 @@ def test_an_id_of_several_rows_is_refused(run: Path) -> None:
     assert (done.code, done.out, done.err.count("\n")) == (0, done.out, 0)
     first = {row["id"][0] for row in rows(step(Path("run"), "sample"))}
     assert any(ms("show", "run", "--id", letter).code == 2 for letter in first)
+
+
+def test_doctor_calls_nothing_ok_that_is_not_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("mathsynth.commands.doctor.EXTRAS", {"programs": "sympy", "far": "no_such_package"})
+    monkeypatch.setattr("mathsynth.commands.doctor._sandbox", lambda config: (False, "nothing isolates here"))
+    monkeypatch.setenv("MATHSYNTH_CACHE", str(tmp_path))
+    done = ms("doctor")
+    assert done.code == 0
+    assert "none sandbox: nothing isolates here\n" in done.out
+    assert "ok   extra programs: sympy 1." in done.out
+    assert "none extra far: no_such_package not installed (pip install 'mathsynth[far]')\n" in done.out
+    assert re.search(r"^none weights \S+: not here", done.out, re.MULTILINE)
 
 
 def test_doctor_asks_each_model(recipe: Path) -> None:

