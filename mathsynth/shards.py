@@ -143,6 +143,13 @@ def read_steps(run: Path) -> list[Listed]:
     return steps
 
 
+def steps_below(directory: Path) -> str:
+    """What to say of a directory that is no run: the steps in it, where a Makefile keeps them so."""
+    below = sorted(path.parent for name in (MANIFEST, KEY) for path in directory.glob(f"*/{name}"))
+    named = ", ".join(map(str, dict.fromkeys(below)))
+    return f"; its steps are runs of their own: {named}" if named else ""
+
+
 def shard_name(number: int) -> str:
     """The file name of a shard."""
     return f"{number:05d}.jsonl"

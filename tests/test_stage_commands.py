@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,13 +27,39 @@ def lines(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def counts(err: str) -> str:
+    """Lines of stages without what their samples and the clock said."""
+    return re.sub(r"(, pass rate [\d.]+ %)?, [\d.]+ s$", "", err, flags=re.MULTILINE)
+
+
+def test_the_line_of_a_stage_says_how_often_samples_were_right_and_its_time(recipe: Path) -> None:
+    assert ms("input", "seeds.jsonl", "-o", "hand/input").code == 0
+    for out in ("hand/sample", "-", "rows.jsonl"):
+        said = ms("sample", "hand/input", "-o", out, "-r", recipe).err
+        assert re.fullmatch(r"sample: read 4, kept 8, pass rate (\d+) %, \d\.\d s\n", said), said
+    right, samples = [
+        sum(line[of] for line in read_lines(Path("hand/sample/problems.jsonl"))) for of in ("corrects", "trials")
+    ]
+    assert f"pass rate {100 * right / samples:.0f} %" in said
+
+
+def test_the_directory_of_a_makefile_names_its_steps(recipe: Path) -> None:
+    assert ms("input", "seeds.jsonl", "-o", "hand/input").code == 0
+    assert ms("sample", "hand/input", "-o", "hand/sample", "-r", recipe).code == 0
+    for command, code in (("status", 2), ("report", 1)):
+        done = ms(command, "hand")
+        assert done.code == code
+        assert done.err.endswith("; its steps are runs of their own: hand/input, hand/sample\n")
+        assert ms(command, "hand/sample").code == 0
+
+
 def test_stages_chain_through_pipes(recipe: Path) -> None:
     problems = ms("input", "seeds.jsonl", "-o", "-")
-    assert (problems.code, problems.err) == (0, "input: read 4, kept 4\n")
+    assert (problems.code, counts(problems.err)) == (0, "input: read 4, kept 4\n")
     sampled = ms("sample", "-", "-o", "-", "-r", recipe, stdin=problems.out.encode())
-    assert (sampled.code, sampled.err) == (0, "sample: read 4, kept 8\n")
+    assert (sampled.code, counts(sampled.err)) == (0, "sample: read 4, kept 8\n")
     verified = ms("verify", "-", "-o", "-", stdin=sampled.out.encode())
-    assert (verified.code, verified.err) == (0, "verify: read 8, kept 8\n")
+    assert (verified.code, counts(verified.err)) == (0, "verify: read 8, kept 8\n")
     assert [row["verdict"]["outcome"] for row in lines(verified.out)] == ["correct"] * 8  # type: ignore[index]
     assert {row["problem_id"] for row in lines(verified.out)} == {row["id"] for row in lines(problems.out)}
     assert sorted(path.name for path in Path().iterdir()) == sorted(
@@ -46,7 +73,7 @@ def test_the_shell_chains_them_too(recipe: Path) -> None:
     command = f"{run} sample in.jsonl -o - -r recipe.yaml --set k=1 | {run} verify - -o out.jsonl"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout == ""
-    assert sorted(done.stderr.splitlines()) == ["sample: read 4, kept 4", "verify: read 4, kept 4"]
+    assert sorted(counts(done.stderr).splitlines()) == ["sample: read 4, kept 4", "verify: read 4, kept 4"]
     assert len(read_lines(Path("out.jsonl"))) == 4
 
 
@@ -68,18 +95,18 @@ def test_the_same_command_is_up_to_date_until_something_changes(recipe: Path) ->
     ms(*command)
     calls, first = asked(recipe), Path("out.jsonl").read_bytes()
     again = ms(*command)
-    assert again.err == "out.jsonl.work: up to date\nsample: read 4, kept 8\n"
+    assert counts(again.err) == "out.jsonl.work: up to date\nsample: read 4, kept 8\n"
     assert (asked(recipe), Path("out.jsonl").read_bytes()) == (calls, first)
     Path("out.jsonl").unlink()
     ms(*command)
     assert Path("out.jsonl").read_bytes() == first
     # Another config asks only what is new; other rows too; --fresh everything, from its journal.
-    assert ms(*command, "--set", "k=3").err == "sample: read 4, kept 12\n"
+    assert counts(ms(*command, "--set", "k=3").err) == "sample: read 4, kept 12\n"
     more = asked(recipe)
     assert more[: len(calls)] == calls
     assert len(set(more)) == len(more) > len(calls)
     write_lines(Path("in.jsonl"), [json.loads(line) for line in Path("in.jsonl").read_text().splitlines()[:3]])
-    assert ms(*command).err == "sample: read 3, kept 6\n"
+    assert counts(ms(*command).err) == "sample: read 3, kept 6\n"
     assert asked(recipe) == more
 
 
@@ -131,7 +158,7 @@ def test_settings_come_from_the_recipe_then_from_set(recipe: Path) -> None:
 def test_what_is_put_aside_is_counted_by_reason(recipe: Path) -> None:
     write_lines(Path("mine.jsonl"), [{"question": "What is 2 + 3?", "answer": "5"}, {"answer": "7"}, [1]])
     done = ms("input", "mine.jsonl", "-o", "out")
-    assert (done.code, done.err) == (0, "input: read 3, kept 1, dropped 2 (bad_row 2)\n")
+    assert (done.code, counts(done.err)) == (0, "input: read 3, kept 1, dropped 2 (bad_row 2)\n")
     assert [row["reason"] for row in read_lines(Path("out/dropped.jsonl"))] == ["bad_row"] * 2
     assert "mine.jsonl:2" in read_lines(Path("out/dropped.jsonl"))[0]["detail"]
 

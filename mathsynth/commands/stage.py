@@ -19,7 +19,19 @@ from mathsynth.errors import UsageError
 from mathsynth.pipeline import Options, run_stage
 from mathsynth.recipe import INPUT, find_recipe, fresh_key, read_recipe_for
 from mathsynth.records import Record
-from mathsynth.shards import Manifest, atomic, is_step, open_lines, read_manifest, read_record, read_steps, seal
+from mathsynth.report.lines import Asked, read
+from mathsynth.report.wording import duration, percent
+from mathsynth.shards import (
+    PROBLEMS,
+    Manifest,
+    atomic,
+    is_step,
+    open_lines,
+    read_manifest,
+    read_record,
+    read_steps,
+    seal,
+)
 
 STREAM = "-"
 
@@ -39,26 +51,32 @@ def run_stage_command(
     records = read_records(shards)
     if output == STREAM:
         with tempfile.TemporaryDirectory(prefix="mathsynth-") as scratch:
-            manifest = run_stage(found, step, records, Path(scratch) / "work", options)
-            _copy(Path(scratch) / "work", manifest, sys.stdout.buffer)
+            work = Path(scratch) / "work"
+            manifest = run_stage(found, step, records, work, options)
+            _copy(work, manifest, sys.stdout.buffer)
+            told = summary(manifest, work)
     elif output.endswith((".jsonl", ".jsonl.zst")):
         work = Path(output + ".work")
         manifest = run_stage(found, step, records, work, options)
         _write(Path(output), work, manifest)
+        told = summary(manifest, work)
     else:
-        manifest = run_stage(found, step, records, Path(output), options)
-    options.say(summary(stage, manifest))
+        told = summary(run_stage(found, step, records, Path(output), options), Path(output))
+    options.say(told)
 
 
-def summary(stage: str, manifest: Manifest) -> str:
-    """The ledger of one stage in one line."""
+def summary(manifest: Manifest, directory: Path) -> str:
+    """The ledger of one stage in one line, with how often samples were right, if it took any, and its time."""
     counts = manifest.counts
-    parts = [f"{stage}: read {counts.read}, kept {counts.kept}"]
+    parts = [f"{manifest.stage}: read {counts.read}, kept {counts.kept}"]
     for what, by_reason in (("dropped", counts.dropped), ("failed", counts.failed)):
         if by_reason:
             named = ", ".join(f"{reason} {count}" for reason, count in sorted(by_reason.items()))
             parts.append(f"{what} {sum(by_reason.values())} ({named})")
-    return ", ".join(parts)
+    asked = [(line.corrects, line.trials - line.failed) for line in read(directory / PROBLEMS, Asked)]
+    if replies := sum(number for _, number in asked):
+        parts.append(f"pass rate {percent(sum(right for right, _ in asked) / replies)}")
+    return ", ".join([*parts, duration(manifest.seconds)])
 
 
 def read_records(shards: Iterable[Path | None]) -> Iterator[Record]:

@@ -21,7 +21,7 @@ from mathsynth.lock import LOCK, held, holder_of
 from mathsynth.report.unmerged import shards_of, shards_told, spent_with
 from mathsynth.report.wording import tokens as said
 from mathsynth.settings import unknown
-from mathsynth.shards import KEY, STEPS, Manifest, read_manifest, read_steps
+from mathsynth.shards import KEY, STEPS, Manifest, read_manifest, read_steps, steps_below
 
 HEARD_WITHIN_S, LOOK_EVERY_S = 5.0, 0.1
 ALIVE = ("starting", "running", "paused")
@@ -71,7 +71,8 @@ def look(run: Path) -> Seen:
     """See what a run is doing. UsageError if it is none."""
     shards = shards_of(run)
     if not shards and not any((run / name).exists() for name in (LOCK, STEPS, KEY)):
-        raise UsageError(f"{run}: no such run directory" if not run.is_dir() else f"{run}: no run of mathsynth")
+        no = f"no run of mathsynth{steps_below(run)}" if run.is_dir() else "no such run directory"
+        raise UsageError(f"{run}: {no}")
     alive, holder, status = held(run), holder_of(run), read(run / STATUS, Status)
     if alive and status and (status.state != "running" or holder != f"process {status.process} on {status.host}"):
         status = None  # of the process before

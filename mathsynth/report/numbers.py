@@ -32,6 +32,7 @@ from mathsynth.shards import (
     open_lines,
     read_manifest,
     read_steps,
+    steps_below,
 )
 
 __all__ = ["Example", "Group", "PassBin", "Right", "RunNumbers", "Sampling", "Stage", "gather"]
@@ -260,7 +261,9 @@ def _steps(run: Path) -> list[tuple[str, str, Path]]:
         raise RunError(f"{run}: no numbers before the merge: {shards_told(run, shards)}")
     manifest = read_manifest(run)
     if manifest is None:
-        raise RunError(f"{run}: holds neither {STEPS} nor a finished stage, so it is no run of mathsynth")
+        raise RunError(
+            f"{run}: holds neither {STEPS} nor a finished stage, so it is no run of mathsynth{steps_below(run)}"
+        )
     return [(manifest.step, manifest.stage, run)]
 
 
