@@ -325,6 +325,27 @@ def test_the_summary_says_where_the_files_are_in_whole_lines(run: Path) -> None:
     assert f"samples that count {s.trials:,}: {s.tokens:,} tokens, {lost}" in [line.rstrip() for line in said]
 
 
+def test_tokens_are_told_with_what_was_put_aside_for_them_and_of_steps_that_are_no_more(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", seeds=4)
+    for name, replies in (("00-input", 2), ("03-sample", 40), ("02-label", 5)):
+        folder = run / "replies" / name
+        folder.mkdir(parents=True)
+        usage = {"prompt_tokens": 90, "completion_tokens": 1000}
+        lines = [orjson.dumps({"key": str(n), "model": "m", "reply": {"usage": usage}}) for n in range(replies)]
+        lines += [orjson.dumps({"key": "p", "model": "", "reply": {"stdout": "7"}}), b'{"key": "torn']
+        (folder / "00000.jsonl").write_bytes(b"\n".join(lines))
+    numbers = gather(run)
+    said = [line.rstrip() for line in printed(summary(numbers)).splitlines()]
+    assert numbers.sampling is not None and 0 < numbers.beside == 40 * 1090 - numbers.sampling.tokens
+    assert f"other samples      {numbers.beside:,} tokens (surplus, failed, or asked for by other settings)" in said
+    start = said.index("tokens             51,230: 4,230 in, 47,000 out (47 replies)")
+    assert said[start + 1 : start + 4] == [
+        "  input            2,180: 180 in, 2,000 out (2 replies), 1 of 5 put aside",
+        "  sample           43,600: 3,600 in, 40,000 out (40 replies)",
+        "  02-label         5,450: 450 in, 5,000 out (5 replies), of an earlier recipe",
+    ]
+
+
 def test_replies_that_were_all_reused_are_not_zero_tokens_per_second(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", seeds=4)
     for _, _, name in STEPS:
