@@ -180,7 +180,7 @@ def result(run: Path) -> dict[str, bytes]:
             for key in ("seconds", "started", "finished", "host"):
                 del manifest[key]
             for use in manifest["models"].values():
-                del use["errors"], use["seconds"]
+                del use["errors"], use["timed"], use["seconds"]
             if manifest["stage"] == "sample":
                 del manifest["models"]
             content = json.dumps(manifest, indent=1).encode()
