@@ -93,6 +93,13 @@ class Recipe:
         return self.path.parent
 
     @property
+    def input(self) -> input_stage.Config:
+        """What its problems are read from."""
+        config = self.steps[0].config
+        assert isinstance(config, input_stage.Config)
+        return config
+
+    @property
     def notes(self) -> list[str]:
         """What its strategy did, and what it says in vain because another key holds: lines for the user."""
         return [

@@ -104,6 +104,17 @@ def test_the_saved_recipe_runs_again_with_the_same_keys(path: Path) -> None:
     assert keys(read_recipe(again)) == keys(first)
 
 
+def test_check_and_plan_say_which_answers_nothing_reads(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_lines(path.with_name("seeds.jsonl"), [{"question": "1+1?", "final": 0, "Final_answer": "2"}])
+    sets = ("--set", "input=[{path: seeds.jsonl, fields: {question: question}}]")
+    for command in (("recipe", "check"), ("plan",)):
+        caplog.clear()
+        assert ms(*command, path, *sets).code == 0
+        assert [text.partition(";")[0].rpartition("/")[2] for text in caplog.messages] == [
+            "seeds.jsonl:1: nothing reads the column Final_answer"
+        ], command
+
+
 def test_recipes_are_found_by_path_then_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     assert find_recipe("recipe.yaml") == path.resolve()

@@ -68,9 +68,7 @@ def shown_plan(recipe: Recipe, run: Path) -> Group:
 
     Reads the inputs, asks no model.
     """
-    config = recipe.steps[0].config
-    assert isinstance(config, input_stage.Config)
-    seeds, characters = input_stage.size(config, recipe.base)
+    seeds, characters = input_stage.size(recipe.input, recipe.base)
     plans = plan(recipe, run, seeds, characters)
     lines = []
     if hours := sum(item.hours for item in plans):

@@ -21,7 +21,7 @@ from mathsynth.stages import StageConfig
 if TYPE_CHECKING:
     from mathsynth.context import Context
 
-VERSION = 1
+VERSION = 2
 SCOPE = "all"
 TAKES = ()
 GIVES = Problem
@@ -82,6 +82,13 @@ def size(config: Config, base: Path) -> tuple[int, int]:
             elif isinstance(found, BadRow) and config.strict:
                 raise found
     return count, characters // max(count, 1)
+
+
+def look(config: Config, base: Path) -> None:
+    """Read the first row of each local source, for what the reader warns of there."""
+    for source in config.sources:
+        if all(place.path for place in places(source, base)):
+            next(read(source, base), None)
 
 
 def _contents(place: Place) -> list[str]:
