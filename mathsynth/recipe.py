@@ -30,7 +30,7 @@ from mathsynth.resources import folder, resolve
 from mathsynth.sandbox.results import VERSION as SANDBOX_VERSION
 from mathsynth.sandbox.results import Config as Sandbox
 from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
-from mathsynth.stages import StageConfig, load_stage, stage_names
+from mathsynth.stages import Flow, StageConfig, load_stage, stage_names
 from mathsynth.stages import input as input_stage
 from mathsynth.steps import Step as Step
 from mathsynth.strategy import Strategy, choose, followed
@@ -184,6 +184,7 @@ class _Parser:
                     self.fault(("models", name), "price: this key is required, for budget.usd counts by it")
         if only is None:
             self.check_order(configs)
+            self.check_flow(configs)
         if self.faults or head is None or policy is None or first is None:
             return None
         recipe = Recipe(self.path, head, usable, policy, (), self.document)
@@ -307,6 +308,16 @@ class _Parser:
                 self.fault(("steps", name), f"{stage} reads {reads}s, but the step before it gives {given}s")
                 return
             kind = module.GIVES or kind
+
+    def check_flow(self, configs: Named) -> None:
+        """What a step is given must be what it can do something with, or calls are paid for rows that are lost."""
+        flow = Flow()
+        for name, _, config in configs[1:]:
+            try:
+                flow = config.through(flow) if config else flow
+            except ConfigError as error:
+                for at, text in error.faults:
+                    self.fault(("steps", name, *at), text)
 
 
 def build_steps(

@@ -234,7 +234,7 @@ def test_a_changed_recipe_says_which_keys_differ_and_what_is_asked_again(recipe:
 
 def test_a_run_without_a_row_left_is_an_error(recipe: Path) -> None:
     done = ms(
-        "generate", recipe, "-o", "run", "--set", "sample.confirm_votes=7", "--set", "seed-expand.keep_seeds=false"
+        "generate", recipe, "-o", "run", "--set", "sample.confirm_votes=6", "--set", "seed-expand.keep_seeds=false"
     )
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "no row is left" in done.err
@@ -351,7 +351,8 @@ def test_preview_shows_prompts_replies_and_verdicts_and_leaves_nothing(
 
 
 def test_preview_shows_most_when_nothing_comes_out(recipe: Path) -> None:
-    done = ms("preview", recipe, "-n", 1, "--set", "sample.max_trials=1", "--set", "sample.prompt=say")
+    sets = ("sample.max_trials=1", "sample.confirm_votes=1", "sample.prompt=say")
+    done = ms("preview", recipe, "-n", 1, *(word for text in sets for word in ("--set", text)))
     assert done.code == 1
     assert done.err == "no row is left after export\n"
     assert "Problem: Think of this. Think of this. What is 2 + 3?" in done.out

@@ -275,6 +275,10 @@ def test_the_material_of_each_key_is_beside_the_rows(path: Path, tmp_path: Path)
 HEAD = "input: seeds.jsonl\nmodels:\n  teacher: {backend: openai, model: m}\n"
 
 
+TOOL = "steps:\n  sample: {format: tool}\n"
+RETOLD = "steps:\n  seed-expand: {methods: {rephrase: {}}}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
@@ -321,6 +325,23 @@ HEAD = "input: seeds.jsonl\nmodels:\n  teacher: {backend: openai, model: m}\n"
             "should be 'problems', 'gsm8k' or",
         ),
         (HEAD + "steps:\n  measure: {at_least: 0.9, at_most: 0.1}\n", 5, "measure: at_least is above at_most"),
+        (
+            HEAD + f"{TOOL}  export:\n    format: alpaca\n",
+            7,
+            "export.format: alpaca has one text, in which the turns of tool ",
+        ),
+        (HEAD + f"{TOOL}  export: {{format: prompt_completion}}\n", 6, "can't be told apart; messages or sharegpt can"),
+        (HEAD + "steps:\n  sample: {format: adapt}\n  export: {format: alpaca}\n", 6, "the turns of tool solutions"),
+        (HEAD + "steps:\n  sample: {}\n  verify: {replay: true}\n", 6, "verify.replay: nothing to run again: the sol"),
+        (HEAD + f"{TOOL}  partial-programs: {{}}\n", 6, "partial-programs: it reads rows of sample: {format: program}"),
+        (HEAD + "steps:\n  sample: {}\n  verify: {keep: [wrong]}\n  export: {}\n", 7, "only correct rows go out, but"),
+        (HEAD + "steps:\n  sample: {vote: {samples: 2}}\n", 5, "sample.vote: min_votes (3) is above samples (2)"),
+        (
+            HEAD + f"{RETOLD}  sample: {{max_trials: 1}}\n",
+            6,
+            "sample.max_trials: below confirm_votes (2): no rewritten",
+        ),
+        (HEAD + f"{RETOLD}  sample:\n    policy: fixed\n    k: 1\n", 8, "sample.k: below confirm_votes (2)"),
         ("extends: [a]\n", 1, "extends: should be the path of a recipe"),
         ("seed: 1\nextends: mine.yaml\n", 2, "it extends itself"),
     ],

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mathsynth.allocation import Allocator, Trials, rows_wanted
 from mathsynth.backends.base import Sampling
@@ -24,9 +24,9 @@ from mathsynth.errors import BackendError
 from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
 from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, outcome_of
-from mathsynth.settings import validate
+from mathsynth.settings import ConfigError, validate
 from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
-from mathsynth.stages import StageConfig, only
+from mathsynth.stages import Flow, StageConfig, only
 from mathsynth.verifier.vote import Vote, samples_missing
 
 VERSION = 5
@@ -51,6 +51,12 @@ class VoteConfig(StageConfig):
     """Share of the answers that must agree; below it the problem is dropped as `no_agreement`."""
     min_votes: int = Field(default=3, ge=1)
     """Samples that must agree."""
+
+    @model_validator(mode="after")
+    def _can_be_won(self) -> Self:
+        if self.min_votes > self.samples:
+            raise ValueError(f"min_votes ({self.min_votes}) is above samples ({self.samples}): no vote could be won")
+        return self
 
 
 class Config(StageConfig):
@@ -142,8 +148,22 @@ class Config(StageConfig):
     def spending(self, calls: int) -> Self:
         """Up to as many correct ones in as many samples as these calls make at their most."""
         samples = max(1, calls // self._calls_per_sample()[1])
-        vote = self.vote.model_copy(update={"samples": max(2, samples)})
+        vote = self.vote.model_copy(update={"samples": max(2, self.vote.min_votes, samples)})
         return self.model_copy(update={"k": samples, "max_trials": samples, "vote": vote})
+
+    def through(self, flow: Flow) -> Flow:
+        """Solutions of its formats. Rewritten problems need as many samples as shall confirm them."""
+        key = "k" if self.policy == "fixed" else "max_trials"
+        if flow.rewrites and getattr(self, key) < self.confirm_votes:
+            raise ConfigError(
+                [((key,), f"below confirm_votes ({self.confirm_votes}): no rewritten problem would count")]
+            )
+        forms = {form: load_format(form) for form in self.formats}
+        return Flow(
+            formats=frozenset(forms),
+            programs=frozenset(form for form in forms if forms[form].RUNS),
+            turns=frozenset(form for form in forms if forms[form].calls(_how(form, self))[1] > 1),
+        )
 
     def grades(self) -> bool:
         """Yes."""
