@@ -54,6 +54,8 @@ class Purse:
         self.tokens, self.usd, self.replies, self.under_way = 0, 0.0, 0, 0
         self.reason = ""
         """Why the run must end, once it must."""
+        self.paid: set[str] = set()
+        """Models that answered."""
         self.lost: dict[str, tuple[int, int]] = {}
         """Prompt and completion tokens of useless replies, by model."""
         self.earlier_s, self._started = 0.0, time.monotonic()
@@ -75,6 +77,7 @@ class Purse:
     def pay(self, model: str, prompt: int, completion: int) -> None:
         """A reply came."""
         self.replies += 1
+        self.paid.add(model)
         self._spend(model, prompt, completion)
 
     def lose(self, model: str, prompt: int, completion: int) -> None:

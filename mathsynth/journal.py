@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from mathsynth.errors import RunError
+from mathsynth.errors import BadRow, RunError
 from mathsynth.records import Usage
 from mathsynth.shards import atomic, open_lines, shard_name, sync_directory
 
@@ -176,6 +176,15 @@ def stored_usage(folder: Path) -> Iterator[tuple[str, Usage]]:
             with suppress(ValueError, KeyError, TypeError):  # a line that a kill tore holds nothing yet
                 stored = orjson.loads(line)
                 yield stored.get("model", ""), Usage.model_validate(stored["reply"]["usage"])
+
+
+def knows(folder: Path, model: str) -> bool:
+    """Whether a journal below a folder begins with a reply of this model."""
+    for path in folder.rglob("*.jsonl*"):
+        with suppress(ValueError, OSError, BadRow):
+            if orjson.loads(next(open_lines(path), b"{}")).get("model") == model:
+                return True
+    return False
 
 
 def _pack(path: Path) -> None:

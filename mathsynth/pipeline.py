@@ -299,6 +299,7 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
         hear=run.live.control,
         watch=options.watch,
         redact=recipe.document.redact,
+        hide=recipe.document.hide,
         purse=run.purse,
         sandbox=run.sandbox,
         fleet=run.fleet,

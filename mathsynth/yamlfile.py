@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,6 +23,7 @@ from mathsynth.settings import Place, dotted
 INPUT = "input"
 _BOOL, _NO_TYPES = "tag:yaml.org,2002:bool", ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
 Plain = TypeVar("Plain")
+_ADDRESS = re.compile(r"https?://[^\s@?#]+")
 _ENV = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -55,6 +56,11 @@ class Document:
     def redact(self, data: Plain) -> Plain:
         """Text or plain data with every value from the environment put back to its `${NAME}`."""
         return cast("Plain", self._redact(data))
+
+    def hide(self, text: str) -> str:
+        """A message without what came from the environment, but for addresses, in which nothing is secret."""
+        secret = {value: name for value, name in self.from_env.items() if not _ADDRESS.fullmatch(value)}
+        return replace(self, from_env=secret).redact(text)
 
     def _redact(self, data: Any) -> Any:
         if isinstance(data, dict):

@@ -79,6 +79,7 @@ def examine(recipe: Recipe, say: Callable[[str], None]) -> Iterator[Finding]:
                 replies=Path(scratch) / "replies",
                 models={name: recipe.models[name]},
                 connect=connect,
+                hide=recipe.document.hide,
                 fleet=fleet,
             )
             try:
