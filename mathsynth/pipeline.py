@@ -93,7 +93,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         for line in [*recipe.notes, *changes(recipe, run)]:
             options.say(line)
         with atomic(run / RECIPE) as file:
-            file.write(recipe.text.encode())
+            file.write(recipe.stored.encode())
         write_steps(run, steps if part is not None else recipe.steps)
         if part is not None:
             write_part(run, part, recipe.path, recipe.sets)

@@ -26,6 +26,7 @@ from mathsynth.errors import BadRow, UsageError
 from mathsynth.prompts import Prompt, find_prompt, format_fault, read_shots
 from mathsynth.readers import Source
 from mathsynth.records import Problem, Record
+from mathsynth.resources import find_recipe as find_recipe
 from mathsynth.resources import folder, resolve
 from mathsynth.sandbox.results import VERSION as SANDBOX_VERSION
 from mathsynth.sandbox.results import Config as Sandbox
@@ -50,6 +51,8 @@ class Head(BaseModel):
 
     name: str = Field(default="", pattern=r"^[\w.-]*$")
     """The run's name; the recipe's file name if empty. Runs go to `runs/<name>`."""
+    base: str = ""
+    """The folder that relative paths start from, if it is not the recipe's own; a run's `recipe.yaml` names it."""
     description: str = ""
     """One sentence on what the recipe is for."""
     seed: int = 0
@@ -90,7 +93,7 @@ class Recipe:
     @property
     def base(self) -> Path:
         """What relative paths in the recipe start from."""
-        return self.path.parent
+        return self.path.parent / self.head.base
 
     @property
     def input(self) -> input_stage.Config:
@@ -115,19 +118,15 @@ class Recipe:
     @property
     def text(self) -> str:
         """The resolved recipe as YAML, without anything that came from the environment."""
-        return yaml.safe_dump(self.document.redact(self.document.data), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(self.document.unfilled, sort_keys=False, allow_unicode=True)
 
-
-def find_recipe(given: str) -> Path:
-    """A recipe by path, or by name among those that ship with mathsynth. UsageError naming these."""
-    path = Path(given)
-    if path.is_file():
-        return path.resolve()
-    shipped = folder("recipes")
-    if re.fullmatch(r"[\w-]+", given) and (shipped / f"{given}.yaml").is_file():
-        return shipped / f"{given}.yaml"
-    names = ", ".join(sorted(found.stem for found in shipped.glob("*.yaml")))
-    raise UsageError(f"{given}: no such recipe file; shipped ones: {names}")
+    @property
+    def stored(self) -> str:
+        """The same to be run from any folder: with its name and what its relative paths start from."""
+        base = {} if self.base == folder("recipes") else {"base": str(self.base)}
+        # A base that is written down as a whole may come from the environment.
+        own = {"name": self.name} | base | self.document.unfilled | ({} if Path(self.head.base).is_absolute() else base)
+        return yaml.safe_dump(own, sort_keys=False, allow_unicode=True)
 
 
 def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
@@ -156,6 +155,7 @@ class _Parser:
 
     def __init__(self, path: Path, document: Document, faults: list[str]) -> None:
         self.path, self.document, self.faults = path, document, faults
+        self.base = path.parent / str(document.data.get("base") or "")
 
     def recipe(self, only: str | None) -> Recipe | None:
         data = dict(self.document.data)
@@ -193,7 +193,7 @@ class _Parser:
             assert isinstance(first, input_stage.Config)
             try:
                 choice = choose(head.strategy, head.budget.tokens, input_stage.size(first, recipe.base)[0])
-                ready, said = followed(choice, ready, steps_data)
+                ready, said = followed(choice, ready, self.document.unfilled["steps"])
             except UsageError as error:
                 self.fault(("strategy",), str(error))
                 return None
@@ -236,7 +236,7 @@ class _Parser:
             return found
         try:
             # The examples themselves, not where they are, are what is sent and what names the step's output.
-            return found.model_copy(update={"few_shot": read_shots(resolve(found.few_shot, self.path.parent))})
+            return found.model_copy(update={"few_shot": read_shots(resolve(found.few_shot, self.base))})
         except (BadRow, UsageError) as error:
             self.fault((*place, "few_shot"), str(error))
             return None
@@ -270,7 +270,7 @@ class _Parser:
         for name, _, config in configs:
             for prompt in config.prompt_names() if config else ():
                 try:
-                    read = find_prompt(prompt, [self.path.parent / "prompts"])
+                    read = find_prompt(prompt, [self.base / "prompts"])
                     read.check(config.prompt_values() if config else frozenset())
                     found[prompt] = read
                 except UsageError as error:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from mathsynth.errors import UsageError
-from mathsynth.resources import folder
+from mathsynth.resources import meant, shipped_recipe
 from mathsynth.settings import Place, dotted
 
 INPUT = "input"
@@ -45,6 +45,8 @@ class Document:
     data: dict[str, Any]
     marks: dict[Place, str] = field(default_factory=dict)
     from_env: dict[str, str] = field(default_factory=dict)
+    unfilled: dict[str, Any] = field(default_factory=dict)
+    """The data as it was before the environment was read: what may be written down."""
 
     def where(self, place: Place) -> str:
         """`file:line` (or `--set …`) of the nearest key that was written down."""
@@ -95,6 +97,7 @@ def override(document: Document, sets: Sequence[str]) -> None:
 
 def fill_from_env(document: Document) -> None:
     """Put in what `${NAME}` stands for. UsageError with `file:line` for a variable that is not set."""
+    document.unfilled = document.data
     document.data = _fill(document.data, document, ())
 
 
@@ -123,10 +126,10 @@ def _base(given: str, path: Path, where: str) -> Path:
     beside = (path.parent / given).resolve()
     if beside.is_file():
         return beside
-    shipped = folder("recipes") / f"{given}.yaml"
-    if re.fullmatch(r"[\w-]+", given) and shipped.is_file():
+    if (shipped := shipped_recipe(given)) is not None:
         return shipped
-    raise UsageError(f"{where}: extends: no such file: {beside}, and no recipe of that name ships with mathsynth")
+    said = f"no such file: {beside}, and no recipe of that name ships with mathsynth{meant(given)}"
+    raise UsageError(f"{where}: extends: {said}")
 
 
 def _parse(text: str, path: Path) -> Document:

@@ -115,6 +115,31 @@ def test_check_and_plan_say_which_answers_nothing_reads(path: Path, caplog: pyte
         ], command
 
 
+def test_what_a_run_stores_runs_again_from_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = path.read_text().replace("name: sums\n", "").replace("max_in_flight: 4", "max_in_flight: ${SLOTS:-4}")
+    path.write_text(text.replace("replies: ", "few_shot: shots.yaml\n    replies: "))
+    path.with_name("shots.yaml").write_text("- {question: q, response: r}\n")
+    monkeypatch.setenv("SLOTS", "7")
+    path = path.rename(path.with_name("tried.yaml"))
+    run, again, third = (path.parent / "runs" / name for name in ("one", "two", "three"))
+    assert ms("generate", path, "-o", run, "--set", "sample.k=1", "--set", "description=says sums").code == 0
+    stored = run / "recipe.yaml"
+    assert "max_in_flight: ${SLOTS:-4}" in stored.read_text()
+    monkeypatch.delenv("SLOTS")
+    assert keys(read_recipe(stored)) == keys(read_recipe(path, ["sample.k=1"]))
+    assert str(read_recipe(stored).models["teacher"].max_in_flight) == "4"
+    assert ms("generate", stored, "-o", again).code == ms("generate", again / "recipe.yaml", "-o", third).code == 0
+    for name in ("recipe.yaml", "steps.json"):
+        assert (run / name).read_bytes() == (again / name).read_bytes() == (third / name).read_bytes()
+    assert [line for line in stored.read_text().splitlines() if line.startswith("name")] == ["name: tried"]
+    assert read_recipe(stored).base == path.parent
+
+
+def test_what_a_run_of_a_shipped_recipe_stores_says_nothing_of_this_machine() -> None:
+    stored = read_recipe(find_recipe("mario-tool")).stored
+    assert (str(ROOT) in stored, "${MODEL_URL:-http://localhost:8000/v1}" in stored) == (False, True)
+
+
 def test_recipes_are_found_by_path_then_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     assert find_recipe("recipe.yaml") == path.resolve()
