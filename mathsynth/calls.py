@@ -187,8 +187,7 @@ class Caller:
         max_tokens = first.sampling.max_tokens
 
         def room() -> bool:
-            # Where replies come all at once, a budget would be overrun before the first tells what one costs.
-            return not self.config.patient or self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
+            return self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
 
         while True:
             try:

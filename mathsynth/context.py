@@ -109,6 +109,10 @@ class Context:
         """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
         return self._chats(model, prompt, **values)
 
+    def prompt(self, name: str) -> str:
+        """The text of a prompt, before anything is put into it."""
+        return self._prompts[name].text
+
     def _render(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         config = self.model(model)
         return self._prompts[prompt].messages(config.shots, **values, answer_format=asks_for(config.answer_format))

@@ -11,6 +11,14 @@ from mathsynth.records import Difficulty, Problem, Verdict
 from mathsynth.verifier import CUT
 from mathsynth.verifier.vote import Same, Vote, vote
 
+CHARS_PER_TOKEN = 3.5
+"""English with digits, over common tokenizers."""
+
+
+def most_tokens(calls: int, max_tokens: int, prompt: Iterable[str]) -> int:
+    """What a sample of so many calls may cost, without what its earlier turns add to the prompts of later ones."""
+    return calls * (max_tokens + round(sum(map(len, prompt)) / CHARS_PER_TOKEN))
+
 
 @dataclass
 class Sample:

@@ -23,7 +23,7 @@ from mathsynth.context import Context
 from mathsynth.errors import BackendError
 from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
-from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, outcome_of
+from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, most_tokens, outcome_of
 from mathsynth.settings import ConfigError, validate
 from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import Flow, StageConfig, only
@@ -205,12 +205,13 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         while True:
             if (job := allocator.next()) is not None:
                 return job
-            if allocator.spent or len(asked) >= allocator.window:
+            if allocator.spent or allocator.waits or len(asked) >= allocator.window:
                 return None
             if (problem := next(problems, None)) is None:
                 allocator.close()
                 return allocator.next()
             entry = Asked(problem, _format(problem, config))
+            allocator.most_tokens = max(allocator.most_tokens, _most_tokens(entry, config, ctx))
             if problem.answer is None:
                 missing = partial(_missing, entry, config, ctx)
                 number = allocator.add(samples=config.vote.samples, missing=missing)
@@ -269,6 +270,13 @@ def _how(form: str, config: Config) -> Ask:
     return Ask(config.model, config.prompt or own, config.sampling, config.tool, config.dialogue)
 
 
+def _most_tokens(asked: Asked, config: Config, ctx: Context) -> int:
+    model, how = ctx.model(config.model), _how(asked.format, config)
+    said = [asked.problem.question, ctx.prompt(how.prompt), *(s.question + s.response for s in model.shots)]
+    calls = load_format(asked.format).calls(how)[1]
+    return most_tokens(calls, model.draw(0, config.sampling).max_tokens, said)
+
+
 async def _ask(asked: Asked, sample: int, config: Config, ctx: Context) -> Sample:
     form = load_format(asked.format)
     try:
@@ -323,7 +331,7 @@ def _settle(
     for number, sample in counted.items():
         if sample.error:
             yield ctx.failed(problem, "model", f"sample {number}: {sample.error}")
-    if reason and any(sample.verdict for sample in counted.values()):
+    if reason and (not counted or any(sample.verdict for sample in counted.values())):
         yield ctx.dropped(problem, reason, detail)
 
 
