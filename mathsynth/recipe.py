@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import xxhash
@@ -24,7 +24,7 @@ from mathsynth.backends.base import ModelConfig
 from mathsynth.budget import Budget
 from mathsynth.errors import BadRow, UsageError
 from mathsynth.prompts import Prompt, find_prompt, format_fault, read_shots
-from mathsynth.readers import Source
+from mathsynth.readers import Source, places
 from mathsynth.records import Problem, Record
 from mathsynth.resources import find_recipe as find_recipe
 from mathsynth.resources import folder, resolve
@@ -132,7 +132,7 @@ class Recipe:
 def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
     """The recipe with its overrides. UsageError with one line for each mistake: file, line, key, what is allowed."""
     document = load(path)
-    override(document, sets)
+    override(document, sets, path.parent / str(document.data.get("base") or ""))
     return replace(_parse(path, document), sets=tuple(sets))
 
 
@@ -170,8 +170,9 @@ class _Parser:
         models = {name: self.model(name, settings) for name, settings in models_data.items()}
         first = self.input(input_data)
         if not steps_data:
-            self.fault(("steps",), f"this key is required: which stages run (there are: {', '.join(_usable())})")
-        configs = [(INPUT, INPUT, first)] if only in (None, INPUT) else []
+            stages = ", ".join(name for name in stage_names() if name != INPUT)
+            self.fault(("steps",), f"this key is required: which stages run (there are: {stages})")
+        configs: Named = [(INPUT, INPUT, first)] if only in (None, INPUT) else []
         configs += [self.step(name, settings) for name, settings in steps_data.items()] if only != INPUT else []
         prompts = self.prompts(configs)
         usable = {name: model for name, model in models.items() if model is not None}
@@ -183,6 +184,7 @@ class _Parser:
                 if model.price is None:
                     self.fault(("models", name), "price: this key is required, for budget.usd counts by it")
         if only is None:
+            self.check_sources(first)
             self.check_order(configs)
             self.check_flow(configs)
         if self.faults or head is None or policy is None or first is None:
@@ -190,7 +192,6 @@ class _Parser:
         recipe = Recipe(self.path, head, usable, policy, (), self.document)
         ready = [(n, s, c) for n, s, c in configs if c is not None]
         if only is None and head.strategy is not None and head.strategy.follow:
-            assert isinstance(first, input_stage.Config)
             try:
                 choice = choose(head.strategy, head.budget.tokens, input_stage.size(first, recipe.base)[0])
                 ready, said = followed(choice, ready, self.document.unfilled["steps"])
@@ -241,7 +242,7 @@ class _Parser:
             self.fault((*place, "few_shot"), str(error))
             return None
 
-    def input(self, data: Any) -> StageConfig | None:
+    def input(self, data: Any) -> input_stage.Config | None:
         if data is None:
             self.fault((), "input: this key is required: which files hold the seed problems")
             return None
@@ -249,8 +250,14 @@ class _Parser:
             data = {"sources": [{"path": data}]}
         elif isinstance(data, list):
             data = {"sources": [{"path": item} if isinstance(item, str) else item for item in data]}
-        config: StageConfig | None = self.config(input_stage.Config, data, (INPUT,))
-        return config
+        return cast("input_stage.Config | None", self.config(input_stage.Config, data, (INPUT,)))
+
+    def check_sources(self, config: input_stage.Config | None) -> None:
+        for number, source in enumerate(config.sources if config else ()):
+            try:
+                places(source, self.base)
+            except UsageError as error:
+                self.fault((INPUT, "sources", number, "path"), str(error))
 
     def step(self, name: str, settings: Any) -> tuple[str, str, StageConfig | None]:
         place: Place = ("steps", name)
@@ -351,10 +358,6 @@ def build_steps(
             material["content"] = content
         before = fresh_key(material)
         yield Step(number, name, stage, config, models, own, material, before)
-
-
-def _usable() -> list[str]:
-    return [name for name in stage_names() if name != INPUT]
 
 
 def shipped_recipes() -> list[tuple[str, str]]:

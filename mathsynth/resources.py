@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 from pathlib import Path
 from typing import Literal
@@ -42,6 +43,18 @@ def meant(given: str) -> str:
 
 def _names() -> list[str]:
     return sorted(found.stem for found in folder("recipes").glob("*.yaml"))
+
+
+def from_shell(path: str, base: Path) -> str:
+    """A path that the shell says, for a recipe whose paths start from `base`: absolute, unless only `base` has it."""
+    here, there = Path(os.path.abspath(path)), resolve(path, base)
+    if path.startswith(("data:", "~")) or here == there or (_there(there) and not _there(here)):
+        return path
+    return str(here)
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or next(glob.iglob(str(path)), None) is not None
 
 
 def resolve(path: str, base: Path) -> Path:

@@ -17,10 +17,12 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from mathsynth.errors import UsageError
-from mathsynth.resources import meant, shipped_recipe
+from mathsynth.resources import from_shell, meant, shipped_recipe
 from mathsynth.settings import Place, dotted
 
 INPUT = "input"
+FILES = {"path", "few_shot", "personas"}
+"""Keys whose values are paths of files."""
 _BOOL, _NO_TYPES = "tag:yaml.org,2002:bool", ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
 Plain = TypeVar("Plain")
 _ADDRESS = re.compile(r"https?://[^\s@?#]+")
@@ -89,10 +91,15 @@ def load(path: Path) -> Document:
     return _load(path, ())
 
 
-def override(document: Document, sets: Sequence[str]) -> None:
-    """Apply `--set` texts: `models.teacher.model=x`, or `sample.k=4` for a key of a step."""
+def override(document: Document, sets: Sequence[str], base: Path | None = None) -> None:
+    """Apply `--set` texts: `models.teacher.model=x`, or `sample.k=4` for a key of a step.
+
+    With `base`, what the recipe's own paths start from, files that they name are looked for from the shell's folder.
+    """
     for text in sets:
         _set(document, text)
+    if base is not None:
+        _from_shell(document.data, (), document, base)
 
 
 def fill_from_env(document: Document) -> None:
@@ -207,10 +214,21 @@ def _set(document: Document, text: str) -> None:
             raise UsageError(f"--set {text}: {dotted(tuple(parts[: number + 1]))} has no keys below it")
         here = here[part]
     here[parts[-1]] = parsed
+    for place in [place for place in document.marks if place[: len(parts)] == tuple(parts)]:
+        del document.marks[place]  # what was written there holds no more
     for length in range(1, len(parts) + 1):
         document.marks.setdefault(tuple(parts[:length]), f"--set {text}")
-    document.marks[tuple(parts)] = f"--set {text}"
     _spell_out_input(document)
+
+
+def _from_shell(value: Any, place: Place, document: Document, base: Path) -> None:
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        here = (*place, key)
+        if isinstance(item, dict | list):
+            _from_shell(item, here, document, base)
+        elif key in FILES and isinstance(item, str) and "${" not in item and document.where(here).startswith("--set "):
+            hub = value.get("format") == "datasets" and not os.path.exists(item)  # the name of a data set
+            value[key] = item if hub else from_shell(item, base)
 
 
 def _fill(value: Any, document: Document, place: Place) -> Any:

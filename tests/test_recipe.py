@@ -66,9 +66,12 @@ def test_a_recipe_extends_a_shipped_one_by_name(tmp_path: Path) -> None:
     assert recipe.name == "mine"
     assert [step.name for step in recipe.steps] == [step.name for step in base.steps]
     assert [step.key == other.key for step, other in zip(recipe.steps, base.steps, strict=True)][:3] == [True] * 3
-    child.write_text("extends: quickstrat\n")
-    with pytest.raises(UsageError, match=r"mine\.yaml:1: extends: no such file: .*quickstrat, and no recipe of that"):
-        read_recipe(child)
+    for given, name in (("quickstrat", "quickstart"), ("program-of-thought.yaml", "program-of-thought")):
+        child.write_text(f"extends: {given}\n")
+        with pytest.raises(UsageError) as caught:
+            read_recipe(child)
+        said = f"no such file: {tmp_path / given}, and no recipe of that name ships with mathsynth"
+        assert str(caught.value) == f"{child}:1: extends: {said}; did you mean {name!r}?"
 
 
 def test_the_order_of_words_is_base_then_recipe_then_overrides_then_environment(
@@ -148,6 +151,11 @@ def test_recipes_are_found_by_path_then_by_name(path: Path, monkeypatch: pytest.
     assert "quickstart" in names
     with pytest.raises(UsageError, match=re.escape(f"nope: no such recipe file; shipped ones: {', '.join(names)}")):
         find_recipe("nope")
+    for given in ("mariotool", "mario-tool.yaml", "recipes/mario-tool.yml"):
+        with pytest.raises(
+            UsageError, match=r"no such recipe file; did you mean 'mario-tool'\?; shipped ones: augment"
+        ):
+            find_recipe(given)
 
 
 def test_a_stage_command_takes_its_step_by_stage_and_short_keys(path: Path) -> None:
@@ -405,9 +413,45 @@ def test_a_prompt_that_cannot_be_rendered_is_one_line(path: Path, wrong: str) ->
     assert result.err.startswith(f"{prompt}: user turn: ")
 
 
-def test_a_missing_input_is_named_before_anything_runs(path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no\.jsonl: no such file or folder"):
+def test_a_missing_input_is_named_with_its_place_before_anything_runs(path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^--set input=no\.jsonl: input\.sources\.0\.path: .*/no\.jsonl: no such file"
+    ):
         read_recipe(path, ["input=no.jsonl"])
+    path.write_text(path.read_text().replace("- seeds.jsonl", "- seeds.jsonl\n- path: gone.jsonl\n- {path: '*.x'}"))
+    line = path.read_text().splitlines().index("- path: gone.jsonl") + 1
+    with pytest.raises(UsageError) as caught:
+        read_recipe(path)
+    assert [text.replace(f"{path.parent}/", "") for text in str(caught.value).splitlines()] == [
+        f"recipe.yaml:{line}: input.sources.1.path: gone.jsonl: no such file or folder; a data set on the Hub needs "
+        "`format: datasets`",
+        f"recipe.yaml:{line + 1}: input.sources.2.path: *.x: no file matches",
+    ]
+
+
+def test_a_path_that_the_shell_says_starts_at_its_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = path.parent.with_name("shell")
+    shell.mkdir()
+    monkeypatch.chdir(shell)
+    mine = write_lines(shell / "mine.jsonl", [{"question": "1+1?", "answer": "2"}])
+
+    def read(*sets: str, recipe: Path = path) -> list[str]:
+        config = read_recipe(recipe, sets).steps[0].config
+        return [source.path for source in config.sources]  # type: ignore[attr-defined]
+
+    for text in ("input=mine.jsonl", "input=[{path: mine.jsonl}]", "input.sources=[{path: mine.jsonl}]"):
+        assert read(text) == [str(mine)] == read(text, recipe=find_recipe("mario-tool"))
+    assert read("input=[m*.jsonl]") == [str(shell / "m*.jsonl")]
+    assert read("input=seeds.jsonl") == ["seeds.jsonl"]  # only the recipe's folder has it
+    assert read("input=[data:seeds/one_step.jsonl, {path: my/set, format: datasets}]") == [
+        "data:seeds/one_step.jsonl",
+        "my/set",
+    ]
+    assert read("input.limit=1") == ["seeds.jsonl"]
+    with pytest.raises(UsageError, match=re.escape(f"{shell}/no.jsonl: no such file")):
+        read("input=no.jsonl")
+    (shell / "shots.yaml").write_text("- {question: q, response: r}\n")
+    assert read_recipe(path, ["models.teacher.few_shot=shots.yaml"]).models["teacher"].shots
 
 
 def test_a_seed_file_that_cannot_be_told_is_named(path: Path, tmp_path: Path) -> None:
