@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from command_line import ms, write_lines, write_project
+from mathsynth.changes import _differences
 from mathsynth.errors import UsageError
 from mathsynth.recipe import Recipe, find_recipe, read_recipe, read_recipe_for, shipped_recipes
 from mathsynth.resources import folder
@@ -141,6 +142,35 @@ def test_what_a_run_stores_runs_again_from_there(path: Path, monkeypatch: pytest
 def test_what_a_run_of_a_shipped_recipe_stores_says_nothing_of_this_machine() -> None:
     stored = read_recipe(find_recipe("mario-tool")).stored
     assert (str(ROOT) in stored, "${MODEL_URL:-http://localhost:8000/v1}" in stored) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            [{"path": "my.jsonl", "fields": {"question": "problem", "answer": "answer"}}],
+            [{"path": "my.jsonl", "fields": {"question": "problem"}}],
+            ['input.sources.0.fields.answer: "answer" -> null'],
+        ),
+        (
+            [{"path": "a"}],
+            [{"path": "a"}, {"path": "b"}],
+            ['input.sources: [{"path":"a"}] -> [{"path":"a"},{"path":"b"}]'],
+        ),
+        (
+            "It is a text that begins as the other does, and then says A to the reader of it, who waits.",
+            "It is a text that begins as the other does, and then says B to the reader of it, who waits.",
+            [
+                'input.sources: ...does, and then says A to the reader of it, who waits." -> '
+                '...does, and then says B to the reader of it, who waits."'
+            ],
+        ),
+        ("x" * 100, "y", [f'input.sources: "{"x" * 56}... -> "y"']),
+        (4, 8, ["input.sources: 4 -> 8"]),
+    ],
+)
+def test_what_changed_is_shown_where_it_differs(old: Any, new: Any, said: list[str]) -> None:
+    assert list(_differences({"sources": old}, {"sources": new}, "input")) == said
 
 
 def test_recipes_are_found_by_path_then_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
