@@ -193,7 +193,7 @@ class _Parser:
         ready = [(n, s, c) for n, s, c in configs if c is not None]
         if only is None and head.strategy is not None and head.strategy.follow:
             try:
-                choice = choose(head.strategy, head.budget.tokens, input_stage.size(first, recipe.base)[0])
+                choice = choose(head.strategy, head.budget.tokens, input_stage.size(first, recipe.base).problems)
                 ready, said = followed(choice, ready, self.document.unfilled["steps"])
             except UsageError as error:
                 self.fault(("strategy",), str(error))

@@ -318,6 +318,27 @@ def test_plan_adds_up(recipe: Path) -> None:
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize(
+    ("keep", "dedupe", "label", "after"),
+    [
+        (True, False, ["4 to 8", "0 to 40"], "3 to 8"),  # one seed of four has no answer, so five may have none
+        (True, True, ["0 to 8", "0 to 40"], "0 to 8"),
+        (False, False, ["0 to 4", "0 to 32"], "0 to 4"),
+    ],
+)
+def test_plan_knows_that_label_asks_nothing_for_an_answered_problem(
+    tmp_path: Path, keep: bool, dedupe: bool, label: list[str], after: str
+) -> None:
+    steps = {"seed-expand": {"methods": {"inspired": {"prompt": "say"}}, "keep_seeds": keep}, "label": {}, "sample": {}}
+    if dedupe:
+        steps = {"seed-expand": steps["seed-expand"], "dedupe": {}, "label": {}, "sample": {}}
+    recipe = write_project(tmp_path / "labelled", steps=steps)
+    seeds = read_lines(recipe.with_name("seeds.jsonl"))
+    write_lines(recipe.with_name("seeds.jsonl"), [seeds[0] | {"answer": None}, *seeds[1:]])
+    table = cells(ms("plan", recipe, "-o", "run").out)
+    assert (table["label"][:2], table["sample"][0]) == (label, after)
+
+
 def test_plan_counts_what_is_done_as_free(recipe: Path) -> None:
     ms("generate", recipe, "-o", "run", "--until", "seed-expand")
     table = cells(ms("plan", recipe, "-o", "run").out)

@@ -81,6 +81,10 @@ class StageConfig(BaseModel):
         """Rows that one row becomes, (least, most)."""
         return 0, 1
 
+    def passes_answered(self) -> bool:
+        """Whether problems that have an answer go on as they are, unasked, and all others get one or go."""
+        return False
+
     def makes(self) -> frozenset[Kind]:
         """The kinds of problems that the stage makes from others."""
         return frozenset()
