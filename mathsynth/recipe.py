@@ -37,7 +37,7 @@ from mathsynth.steps import Step as Step
 from mathsynth.strategy import Strategy, choose, followed
 from mathsynth.verifier import VERSION as VERIFIER_VERSION
 from mathsynth.verifier import Policy
-from mathsynth.yamlfile import Document, fill_from_env, load, override, parse_value
+from mathsynth.yamlfile import Document, fill_from_env, load, override
 
 INPUT = "input"
 Named = list[tuple[str, str, StageConfig | None]]
@@ -383,16 +383,16 @@ def read_recipe_for(
     document.data["steps"] = {name: steps.get(name) or {}}
     if sources or INPUT not in document.data:
         document.data[INPUT] = {"sources": [dict(source) for source in sources] or [{"path": "-"}]}
-    own = {*load_stage(stage).Config.model_fields}
+    own, base = {*load_stage(stage).Config.model_fields}, path.parent if path is not None else None
     for text in sets:
         key = text.partition("=")[0].split(".")[0].strip()
         if stage == INPUT and key in Source.model_fields and key not in own:
             for source in document.data[INPUT]["sources"]:
-                source[key] = parse_value(text.partition("=")[2])
+                override(Document(source), [text])
         elif key in own:
-            override(document, [f"{INPUT if stage == INPUT else f'steps.{name}'}.{text}"])
+            override(document, [f"{INPUT if stage == INPUT else f'steps.{name}'}.{text}"], base)
         elif key in {name, *TOP_KEYS}:
-            override(document, [text])
+            override(document, [text], base)
         else:
             raise UsageError(f"--set {text}: {unknown(key, own | TOP_KEYS)}")
     return _parse(path or Path.cwd() / f"{stage}.yaml", document, only=stage)
