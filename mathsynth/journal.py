@@ -179,10 +179,10 @@ def stored_usage(folder: Path) -> Iterator[tuple[str, Usage]]:
 
 
 def knows(folder: Path, model: str) -> bool:
-    """Whether a journal below a folder begins with a reply of this model."""
-    for path in folder.rglob("*.jsonl*"):
-        with suppress(ValueError, OSError, BadRow):
-            if orjson.loads(next(open_lines(path), b"{}")).get("model") == model:
+    """Whether one of the journals in a folder begins with a reply of this model."""
+    for path in folder.glob("*/[0-9]*.jsonl*"):
+        with suppress(ValueError, KeyError, TypeError, OSError, BadRow):
+            if orjson.loads(next(open_lines(path), b""))["model"] == model:
                 return True
     return False
 
