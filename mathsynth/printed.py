@@ -17,6 +17,8 @@ _NUMBER = re.compile(r"(?<![\w.*^])(?<!\w\()-?\d+(?:,\d{3})*(?:\.\d+)?(?:[eE][+-
 """A number that stands for itself: no digit group, coefficient, exponent or argument."""
 _PYTHON = re.compile(r"\*\*|\w\(|[\[{&|]|\d[jJ]|\b(?:I|E|oo|pi|EmptySet|Reals)\b")
 """What is in a line that is written otherwise in mathematics."""
+_LABEL = re.compile(r"[A-Za-z][A-Za-z ']{0,60}:\s+(?=\S)")
+"""What `print("Answer:", x)` puts before its value."""
 _FOREIGN = re.compile(r"\\|[$\n]|,\S|__")
 """What Python does not print of numbers and sympy's objects; commas have a space behind them."""
 DOUBLE = 15
@@ -44,7 +46,8 @@ def rounded(answer: str) -> str:
 
 def in_mathematics(answer: str) -> str:
     """A printed answer as a verifier reads it."""
-    text = rounded(answer)
+    label = _LABEL.match(text := answer.strip())
+    text = rounded(text[label.end() :] if label else text)
     if len(text) > LONGEST or _FOREIGN.search(text) or not _PYTHON.search(text):
         return text
     try:
@@ -61,7 +64,7 @@ def in_mathematics(answer: str) -> str:
 def answers_in(output: str, limit: int = 20) -> list[str]:
     """What an output may be read to state, the last first: its last lines, lists, what follows = or :, numbers."""
     found: dict[str, None] = {}
-    for line in reversed([line.strip() for line in output.splitlines() if line.strip()][-LAST_LINES:]):
+    for line in reversed([line.strip() for line in output.split("\n") if line.strip()][-LAST_LINES:]):
         numbers = [number.replace(",", "") for number in _NUMBER.findall(line)]
         if len(numbers) > FEW_NUMBERS:
             numbers = numbers[-1:] if line.endswith(numbers[-1]) else []

@@ -38,7 +38,7 @@ class _Value(BaseModel):
 
 
 class Difficulty(_Value):
-    """How often one model solved the problem: `pass_rate` = corrects / `trials`, in [0, 1]."""
+    """How often one model solved the problem: `pass_rate` is the share of correct ones among decided `trials`."""
 
     pass_rate: float
     trials: int

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import count, takewhile
 
+from mathsynth.code_blocks import IMPORTS
 from mathsynth.printed import rounded
 
-IMPORTS = (ast.Import, ast.ImportFrom)
 LINES = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, *IMPORTS)
 """Statements that are run once, one after the other."""
 

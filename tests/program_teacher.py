@@ -78,7 +78,7 @@ def _value(answer: str, off: int = 0, sample: int = 0) -> str:
     step = 2 + sample % 3
     number = re.fullmatch(r"\$?(\d+)(?:\.(\d+))?%?", answer)
     if number is None:
-        return f"{answer[:1]!r} + {answer[1:] + 'x' * bool(off)!r}"
+        return f"''.join(map(str, [{answer[:1]!r}, {answer[1:] + 'x' * bool(off)!r}]))"
     whole, rest = number[1], number[2] or ""
     total = int(whole + rest) + off
     return f"({total - step} + {step}) / {10 ** len(rest)}" if rest else f"{total - step} + {step}"

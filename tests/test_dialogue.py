@@ -150,6 +150,14 @@ def test_a_dialogue_that_does_not_finish_never_passes_later(run: Run, tmp_path: 
     assert ms("verify", tmp_path / "rows.jsonl", "-o", "-").out == ""
 
 
+def test_a_last_turn_with_a_fence_never_passes_later(run: Run, tmp_path: Path) -> None:
+    """Not only Python: what is fenced as an output was made up."""
+    row = next(row for row in run.rows("sample") if row["turns"][-1]["role"] == "assistant")
+    row["turns"][-1]["content"] = f"```output\n{row['answer']}\n```\nIt is \\boxed{{{row['answer']}}}."
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    assert ms("verify", tmp_path / "rows.jsonl", "-o", "-").out == ""
+
+
 @pytest.mark.parametrize("checks", [{"dialogue": 5}, {"dialogue": {"output_chars": "many"}}])
 def test_a_dialogue_whose_checks_were_written_by_hand_is_put_aside(run: Run, tmp_path: Path, checks: dict) -> None:
     row = next(row for row in run.rows("verify") if row["checks"]["dialogue"]["python_turns"])

@@ -128,6 +128,16 @@ def test_rows_keep_their_order_and_carry_where_they_come_from(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("reasoning", ["strip", "field"])
+def test_a_program_gives_its_answer_without_its_thinking(tmp_path: Path, reasoning: str) -> None:
+    code = "```python\nprint(1 + 1)\n```"
+    row = solution(1, format="program", response=f"<think>1 + 1 = 2</think>\n\n{code}")
+    [out] = run(tmp_path, [row], reasoning=reasoning)
+    assert isinstance(out, Solution)
+    [written] = lines(tmp_path / "train.jsonl")
+    assert written["messages"][-1]["content"] == code
+
+
 @pytest.mark.parametrize(
     ("changed", "config", "reason"),
     [

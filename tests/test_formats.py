@@ -98,11 +98,12 @@ def test_what_a_program_prints_is_its_answer(tmp_path, sandbox):
 @pytest.mark.parametrize(
     ("reply", "verdict"),
     [
-        ("The answer is 42.", ("wrong", "no_program")),
-        ("```python\nprint(6 * 7)\n", ("wrong", "no_program")),
+        ("The answer is 42.", ("undecided", "no_program")),
+        ("```python\nprint(6 * 7)\n", ("undecided", "no_program")),
         ("```python\nprint(42)\n```", ("wrong", "no_calculation")),
         ("```python\nprint(6 * 8)\n```", ("wrong", "identical")),
         ("```python\nx = 6 * 7\n```", ("wrong", "no_output")),
+        ("```python\nfrom sympy import pprint, symbols\npprint(symbols('x') / 42)\n```", ("undecided", "drawn")),
         ("```python\nprint(6 * 7)\nraise ValueError(1 + 1)\n```", ("wrong", "program_error")),
         ("```python\nimport os\nos.system('true')\nprint(6 * 7)\n```", ("wrong", "program_denied")),
         ("```python\nx = bytearray(1 << 40)\nprint(6 * 7)\n```", ("undecided", "program_memory")),
@@ -136,6 +137,14 @@ def test_a_trace_is_code_its_real_output_and_an_answer(tmp_path):
     assert row["usage"]["completion_tokens"] == len(made_up.split()) + len(END.split())
 
 
+@pytest.mark.parametrize("end", ["", "```output\n43\n```"])
+def test_a_block_may_be_closed_by_the_output_at_which_it_is_stopped(tmp_path, end):
+    [row] = rows(
+        run(tmp_path, tool(CODE.removesuffix("```") + end, END), TOOL + "  verify: {replay: true}\n"), "verify"
+    )
+    assert [turn["content"] for turn in row["turns"]] == [CODE, "42", END]
+
+
 def test_variables_stay_known_and_a_last_expression_is_shown(tmp_path):
     second = "Now the product.\n```python\nx * 7\n```"
     [row] = rows(run(tmp_path, tool("Set x.\n```python\nx = 6\n```", second, END), TOOL), "sample")
@@ -157,11 +166,19 @@ def test_an_error_is_fed_back_and_leaves_no_state(tmp_path):
     ("replies", "rule"),
     [
         ((END,), "no_program"),
+        ((CODE, "The answer is 42."), "no_box"),
         (("So \\boxed{42}.\n" + CODE, END), "answer_beside_code"),
         (("```python\nprint(y)\n```", "```python\nprint(y)\n```", END), "same_code_again"),
         ((CODE, "Done, \\boxed{43}."), "identical"),
+        (("```python\nprint(42)\n```", END), "no_calculation"),
+        (("```python\nx = 42\n```", "```python\nprint(x)\n```", END), "no_calculation"),
+        (("```python\nprint(6 + 7)\n```", "```python\nprint(42)\n```", END), "no_calculation"),
+        ((CODE, "<tool_call>\n{}\n</tool_call>\n" + END), "answer_beside_code"),
+        (("<tool_response>43</tool_response>\n" + CODE, END), "other_fence"),
         (("```python\nprint(6 + 7)\n```", END), "unsupported"),
         (("```python\nx = 6 * 7\n```", END), "unsupported"),
+        (("```python\nprint('x' * 300, 100042 + 0, 'y' * 197)\n```", END), "unsupported"),
+        (("```python\nprint('x' * 442)\n```", END), "unsupported"),
         ((CODE, "```python\nprint(y)\n```", END), "answer_after_error"),
         (("```python\nprint(y)\n```", "```python\nprint( y )  # again\n```", END), "same_code_again"),
         (("The answer is 42.\n" + CODE, END), "answer_beside_code"),
@@ -212,12 +229,21 @@ def test_a_sandbox_that_fails_leaves_the_sample_undecided(tmp_path, monkeypatch,
     assert rejected(made) == [("undecided", "program_infra_error")]
 
 
+def test_a_trace_with_a_block_that_was_not_run_is_put_aside(tmp_path):
+    [row] = rows(run(tmp_path, tool(CODE, "Now this.\n```python\nx * 7\n```", END), TOOL), "sample")
+    [path] = tmp_path.glob("run/*-sample-*/0*.jsonl")
+    assert ms("verify", path, "-o", "-").out
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"turns": [*row["turns"][:3], row["turns"][-1]]}) + "\n")
+    for sets in ((), ("--set", "replay=true")):
+        assert ms("verify", tmp_path / "rows.jsonl", "-o", "-", *sets).out == ""
+
+
 def test_a_row_without_its_program_is_put_aside_though_nothing_is_replayed(tmp_path):
     [row] = rows(run(tmp_path, tool(PROGRAM), ONE_PROGRAM), "sample")
     (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"response": "Six times seven is clear."}) + "\n")
     found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
     assert (found.code, found.out) == (0, "")
-    assert "wrong 1" in found.err
+    assert "undecided 1" in found.err
 
 
 def test_a_long_output_is_cut_with_a_marker(tmp_path):
@@ -291,6 +317,58 @@ def test_what_exit_leaves_unsaid_is_an_error(tmp_path):
     assert len(rows(run(other, tool(ending, END), TOOL + "  verify: {replay: true}\n"), "verify")) == 1
 
 
+@pytest.mark.parametrize("said", ["The answer is the number of ways to fill 6 boxes with 7 balls each.", "So, 6 by 7."])
+def test_what_is_sought_is_no_answer_beside_code(tmp_path, said):
+    assert len(rows(run(tmp_path, tool(f"{said}\n{CODE}", END), TOOL), "sample")) == 1
+
+
+@pytest.mark.parametrize(
+    "made_up", ["```python\nprint(6 * 7)\n```\n```output\n42\n```", "<tool_call>\n{}\n</tool_call>"]
+)
+def test_a_text_that_makes_up_an_output_counts_for_nothing(tmp_path, made_up):
+    reply = f"Let us see what 6 * 7 = 42 gives.\n{made_up}\nThe answer is \\boxed{{42}}."
+    made = keep_going(tmp_path, f"def say(said, sample):\n    return {reply!r}\n", SAMPLE % "cot")
+    assert rejected(made) == [("undecided", "made_up")]
+    # A row that an earlier version kept does not pass either.
+    [path] = made.glob("*-sample-*/rejected.jsonl")
+    (tmp_path / "rows.jsonl").write_text(json.dumps(json.loads(path.read_text()) | {"checks": {}}) + "\n")
+    assert ms("verify", tmp_path / "rows.jsonl", "-o", "-").out == ""
+
+
+@pytest.mark.parametrize(
+    ("steps", "script", "seeded"),
+    [
+        (ONE_PROGRAM, "```python\n{}import random\nprint(42 - random.randint(0, 4) + {})\n```", 3),
+        (ONE_PROGRAM, "```python\n{}import numpy as np\nprint(42 - np.random.randint(0, 5) + {})\n```", 4),
+    ],
+)
+def test_a_program_that_is_right_by_luck_is_put_aside_on_replay(tmp_path, steps, script, seeded):
+    lucky = script.format("", seeded)
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, f"def say(said, sample):\n    return {lucky!r}\n", steps + "  verify: {replay: true}\n")
+    [line] = [json.loads(line) for path in tmp_path.glob("run/*-verify-*/dropped.jsonl") for line in open_lines(path)]
+    assert line["detail"].startswith("replay: ")
+    # One that seeds itself depends on its text alone.
+    own = lucky.replace("\nprint", "\nrandom.seed(0)\nprint" if "numpy" not in lucky else "\nnp.random.seed(0)\nprint")
+    (tmp_path / "own").mkdir()
+    script = f"def say(said, sample):\n    return {own!r}\n"
+    assert len(rows(run(tmp_path / "own", script, steps + "  verify: {replay: true}\n"), "verify")) == 1
+
+
+def test_a_trace_that_is_right_by_luck_is_put_aside_on_replay(tmp_path):
+    lucky = "```python\nimport random\nprint(42 - random.randint(0, 4) + 3)\n```"
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, tool(lucky, END), TOOL + "  verify: {replay: true}\n")
+    assert len(list(tmp_path.glob("run/*-sample-*/0*.jsonl"))) == 1
+
+
+def test_programs_are_not_held_against_the_equations_of_a_text(tmp_path):
+    [row] = rows(run(tmp_path, tool(PROGRAM), ONE_PROGRAM), "sample")
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"meta": {"operations": "*"}}) + "\n")
+    found = ms("verify", tmp_path / "rows.jsonl", "-o", "-")
+    assert json.loads(found.out)["id"] == row["id"]
+
+
 LABELLED = """\
 def say(said, sample):
     value = {}
@@ -314,6 +392,47 @@ def test_a_disagreement_is_kept_and_counted(tmp_path):
     assert manifest.counts.dropped == {"disagreement": 1}
     [line] = [json.loads(line) for path in tmp_path.glob("run/*-label-*/dropped.jsonl") for line in open_lines(path)]
     assert line["detail"] == "texts say 42, programs 43"
+
+
+def test_answers_that_cannot_be_compared_are_no_disagreement(tmp_path):
+    script = LABELLED.format(0).replace("print(x", "print('forty', 'two', x")
+    with pytest.raises(Exception, match="no row is left"):
+        run(tmp_path, script, "  label: {}\n", answer=None)
+    manifest = read_manifest(next(tmp_path.glob("run/*-label-*")))
+    assert manifest is not None
+    assert manifest.counts.dropped == {"not_compared": 1}
+
+
+def test_a_share_is_met_by_just_so_many_votes(tmp_path):
+    """As floats, 0.56 * 25 is more than 14."""
+    script = LABELLED.format("sample - 13 if sample > 13 else 0").replace(
+        '    return "6', "    if sample > 13:\n        return 'It is \\\\boxed{%d}.' % sample\n    return \"6"
+    )
+    steps = "  label: {texts: 25, programs: 25, min_share: 0.56}\n"
+    [row] = rows(run(tmp_path, script, steps, answer=None), "label")
+    assert row["meta"]["label"] == {"texts": 14, "programs": 14}
+
+
+@pytest.mark.parametrize(
+    ("step", "sets"),
+    [
+        ("label: {}", ("models.teacher.temperature=0",)),
+        ("measure: {}", ("models.teacher.temperature=0",)),
+        ("sample: {format: program}", ("models.teacher.temperatures=[0.5, 0]",)),
+        ("sample: {format: program}", ("sample.sampling.temperature=0",)),
+    ],
+)
+def test_samples_that_are_alike_count_as_one(tmp_path, step, sets):
+    with pytest.raises(Exception, match="at temperature 0 all samples of 'teacher' are alike"):
+        run(tmp_path, LABELLED.format(0), f"  {step}\n", answer="42" if "measure" in step else None, sets=sets)
+    (tmp_path / "other").mkdir()
+    warm = ("models.teacher.temperatures=[0, 0.5]",)
+    assert rows(
+        run(
+            tmp_path / "other", LABELLED.format(0), f"  {step}\n", answer="42" if "measure" in step else None, sets=warm
+        ),
+        step.split(":")[0],
+    )
 
 
 ADAPTING = """\
@@ -380,3 +499,8 @@ def test_reading_a_kept_trace_back_counts_nothing_and_asks_nothing(tmp_path):
     assert manifest is not None
     [use] = manifest.models.values()
     assert (use.requests, use.reused) == (2, 0)
+
+
+def test_one_prompt_can_not_ask_for_two_formats():
+    with pytest.raises(ValueError, match="format adapt asks for cot and tool, so there is no one prompt"):
+        SampleConfig(format="adapt", prompt="solve")

@@ -93,6 +93,14 @@ def test_equal_values_of_another_calculation_are_a_coincidence(tmp_path):
     assert lines(step(run, "partial-programs") / "prefixes.jsonl") == []
 
 
+def test_a_draft_in_thinking_proves_nothing(tmp_path):
+    """Its states are of no program that was graded."""
+    right = "<think>\n```python\ndraft = 2 * 3\n```\n</think>\n```python\nx = 2 + 2\nprint(x + 3)\n```"
+    run = made(tmp_path, [right], ["```python\nhalf = 2 * 3\nprint(half)\n```"])
+    assert [row["response"] for row in rows(run, "partial-programs")] == [right]
+    assert coincidence(run)["samples"]["nothing_right"] == 1
+
+
 def test_without_a_number_of_the_question_nothing_is_proved(tmp_path):
     reply = program("x = 2 + 2", "y = x + 9", "print(y)")
     run = made(tmp_path, [RIGHT], [reply], question="A square and three more: how many?")

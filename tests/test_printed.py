@@ -73,6 +73,8 @@ def test_only_binary_noise_is_rounded(answer, read):
         ("Matrix([[1, 2], [3, 4]])", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"),
         ("Point2D(1, 1/2)", r"(1,\frac12)"),
         ("['Tom']", "Tom"),
+        ("Answer: 42", "42"),
+        ("Total cost in dollars: [0.30000000000000004]", "0.3"),
     ],
 )
 def test_what_python_and_sympy_print_is_read(answer, reference):
@@ -85,7 +87,7 @@ def test_what_python_and_sympy_print_is_read(answer, reference):
         "1,234", "[1,2]", "(1, 2)", "1/2", "12 apples", "3:00", r"\frac{1}{2}", r"\{1, 2\}", "$5.00", "x = 3", "f(x)",
         "[[1, 2], [3, 4]]", "True", "None", "e4", "__import__('os').system('x')", "[x for x in y]", "Piecewise((1, x))",
         "zoo", "[" * 500, "2*" * 900 + "x", "9**9**9**9**9" * 200, "(x < 1) + 2", "{}", "{**x}", "sin(1, 2, 3)",
-        "[1 2]",
+        "[1 2]", "3: 4",
     ],
 )  # fmt: skip
 def test_all_else_stays_as_it_is(answer):

@@ -16,7 +16,7 @@ from mathsynth.sandbox import confine, zygote
 from mathsynth.sandbox.command import Command
 from mathsynth.sandbox.confine import Layers
 from mathsynth.sandbox.pool import Sandbox
-from mathsynth.sandbox.results import Config, Limits, default_workers, status_of
+from mathsynth.sandbox.results import Config, Limits, Result, default_workers, reason_of, status_of
 from mathsynth.sandbox.worker import Zygote
 
 
@@ -49,6 +49,32 @@ def test_what_becomes_of_a_program(box, program, status, answer):
     result = box.run_now((program,))
     assert (result.status, result.answer) == (status, answer)
     assert result.tier == box.tier.name
+
+
+def test_the_answer_is_the_whole_last_line(box):
+    """A line longer than what is kept of stdout was read by its end, and U+2028 ended a line."""
+    assert not box.run_now(("print('7' + ' ' * 20_000 + '42')",)).answer.startswith("4")
+    assert box.run_now(("print('not \\u2028' + str(6 * 7))",)).answer == "not \u2028" + "42"
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("print(42)", ""),
+        ("x = bytearray(1 << 30)", "more than 256 MiB of memory"),
+        ("print('x' * 70_000)", "more than 65,536 bytes of output"),
+        ("import os; os.fork()", "it asked for what the sandbox forbids (a process, a socket, a file to write …)"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "an exit code that is not 0"),
+    ],
+)
+def test_why_a_program_does_not_count_is_said_in_words(box, program, reason):
+    assert box.run_now((program,)).reason == reason
+
+
+def test_of_the_two_clocks_the_one_that_ran_out_is_named():
+    assert reason_of(Result("timeout", cpu_s=5.01), Limits(cpu_s=5)) == "more than 5 s of processor time"
+    assert reason_of(Result("timeout", cpu_s=0.02), Limits(wall_s=15)) == "more than 15 s by the clock"
 
 
 def test_blocks_share_their_variables_and_their_outputs_are_told_apart(box):
@@ -126,6 +152,11 @@ def test_a_wrapper_that_isolates_nothing_is_refused():
         Sandbox(Config(command="env"))
 
 
+def test_a_wrapper_that_fails_says_it_once():
+    with pytest.raises(UsageError, match=r"does not work here: calculate \(infra_error: no such image\)$"):
+        Sandbox(Config(command="sh -c 'echo no such image >&2; exit 125'"))
+
+
 def test_a_wrapper_that_is_not_there_is_one_line():
     with pytest.raises(Exception, match=r"sandbox.command: can't start no-such-wrapper"):
         Sandbox(Config(command="no-such-wrapper run"))
@@ -186,7 +217,7 @@ def test_exec_prints_the_result_and_exits_0_only_for_ok(tmp_path):
     assert done.code == 0
     result = json.loads(done.out)
     assert (result["status"], result["answer"]) == ("ok", "é 42")
-    assert set(result) == {"status", "answer", "stdout", "stderr", "cpu_s", "wall_s", "memory_mb", "tier"}
+    assert set(result) == {"status", "answer", "stdout", "stderr", "cpu_s", "wall_s", "memory_mb", "tier", "reason"}
     (tmp_path / "wrong.py").write_text("1 / 0")
     done = ms("exec", str(tmp_path / "wrong.py"))
     assert (done.code, json.loads(done.out)["status"]) == (1, "error")

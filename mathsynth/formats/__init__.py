@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from mathsynth.backends.base import Reply, Request
+from mathsynth.code_blocks import behind_cut
 from mathsynth.errors import UsageError
 from mathsynth.printed import answers_in
 from mathsynth.records import Outcome, Problem, Solution, Turn, Usage, Verdict
@@ -63,8 +64,20 @@ class DialogueRules(BaseModel):
     """Characters of an output that the tutor is shown; the middle of a longer one is cut out, with a marker."""
 
 
+NO_CALCULATION = Verdict(
+    outcome="wrong", rule="no_calculation", reason="what it prints is what it was told, not calculated"
+)
+RESEED = """\
+__import__("random").seed(1)
+getattr(__import__("sys").modules.get("numpy.random"), "seed", lambda seed: None)(1)
+"""
+"""A block that goes before a program that is replayed: one that draws by chance has other luck then."""
 NOT_CHECKED = frozenset(("timeout", "memory", "infra_error"))
 """Ends of a program that say nothing about its answer."""
+
+
+PROSE = 4
+"""Words that an answer phrase may be followed by; "the answer is the number of pairs of 6 cups" says what is sought."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +179,13 @@ async def final_verdict(attempt: Attempt, reference: str | None, ctx: Context) -
     return await ctx.grader.check(reference, response=attempt.final, finish_reason=attempt.finish_reason)
 
 
+def must_differ(ask: Ask, samples: int, ctx: Context) -> None:
+    """UsageError if samples that are to agree are alike, as a greedy model's are: then they are one voice."""
+    model = ctx.model(ask.model)
+    if samples > 1 and not any(model.draw(number, ask.sampling).temperature for number in range(1, samples)):
+        raise UsageError(f"{ctx.stage}: at temperature 0 all samples of {ask.model!r} are alike, so they count as one")
+
+
 def fault(outcome: Outcome, rule: str, reason: str) -> Verdict:
     """The verdict on an attempt that counts for nothing."""
     return Verdict(outcome=outcome, rule=rule, reason=reason)
@@ -174,7 +194,10 @@ def fault(outcome: Outcome, rule: str, reason: str) -> Verdict:
 def final_answer(text: str) -> str | None:
     """The final answer that a text already gives in so many words, boxed or in a phrase with a number, else None."""
     found = extract(text)
-    if found is None or (found.how == "answer phrase" and not re.search(r"\d", found.answer)):
+    if found is None:
+        return None
+    words = len(re.findall(r"[^\W\d_]{2,}", found.answer))
+    if found.how == "answer phrase" and (words > PROSE or not re.search(r"\d", found.answer)):
         return None
     return found.answer if found.how in ("boxed", "answer phrase") else None
 
@@ -183,9 +206,8 @@ def why_not(result: Result) -> Verdict | None:
     """Why a run gives no answer, or None if it gives one."""
     if result.status == "ok":
         return None if result.answer.strip() else fault("wrong", "no_output", "the program prints nothing")
-    said = (result.stderr.strip().splitlines() or [""])[-1][:200]
     outcome: Outcome = "undecided" if result.status in NOT_CHECKED else "wrong"
-    return fault(outcome, f"program_{result.status}", said or f"the program ended with {result.status}")
+    return fault(outcome, f"program_{result.status}", result.reason)
 
 
 async def supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
@@ -193,7 +215,7 @@ async def supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
     answer = verdict.extracted
     if answer is None or verdict.outcome == "wrong":
         return verdict
-    for stated in answers_in(output):
+    for stated in answers_in(behind_cut(output)):
         if (await ctx.grader.checker.check(answer, answer=stated)).outcome == "correct":
             return verdict
     return Verdict(

@@ -16,9 +16,19 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from mathsynth.backends.base import Message, Reply, Request
-from mathsynth.code_blocks import calculates, first_block, shown
+from mathsynth.code_blocks import calculates, fenced, first_block, shown
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, DialogueRules, fault, final_verdict, supported, why_not
+from mathsynth.formats import (
+    NO_CALCULATION,
+    RESEED,
+    Ask,
+    Attempt,
+    DialogueRules,
+    fault,
+    final_verdict,
+    supported,
+    why_not,
+)
 from mathsynth.records import Problem, Solution, Turn, Verdict
 from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
@@ -98,7 +108,9 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
         output = printed.content
         if replay:
             block = first_block(program.content)
-            result = await ctx.programs.run((block.code if block else "",))
+            result = await ctx.programs.run((RESEED, block.code if block else ""))
+            if result.status == "infra_error":
+                return why_not(result) or NO_CALCULATION
             if result.status != "ok" or _shown(result, chars) != output:
                 return fault("undecided", "replay", f"program {number} gives another output than is stored")
     final = row.turns[-1].content if row.turns else ""
@@ -203,7 +215,7 @@ class Talk:
         if block is None or not block.closed or first_block(text[block.end :]) is not None:
             return fault("wrong", "no_program", "expected one whole fenced Python program")
         if not calculates(block.code):
-            return fault("wrong", "no_calculation", "the program only prints what it was told")
+            return NO_CALCULATION
         result = await self._ctx.programs.run((block.code,))
         self.tier = result.tier
         if (found := why_not(result)) is None:
@@ -229,7 +241,7 @@ async def _last_speech(text: str) -> str | Verdict:
 def _said(text: str) -> str | Verdict:
     if not text:
         return fault("wrong", "bad_turn", "nothing was said")
-    if first_block(text) is not None:
+    if fenced(text):
         return fault("wrong", "bad_turn", "code is not for the other's eyes")
     if _SPEAKER.search(text):
         return fault("wrong", "bad_turn", "say your own next turn alone, without a name before it")

@@ -1,19 +1,20 @@
 """One Python program whose last printed line is the answer (program of thoughts), run in the sandbox.
 
-Only a program that ran to its end counts. One that ran out of time or memory could not be checked; one that failed, or
-printed nothing, gives no answer and is wrong. What stands behind the last program was written before its output was
-known, and is cut off; a text before it that answers otherwise makes the whole wrong.
+Only a program that ran to its end counts. A reply without one, or one that ran out of time or memory, could not be
+checked; one that failed, or printed nothing, gives no answer and is wrong. What stands behind the last program was
+written before its output was known, and is cut off; a text before it that answers otherwise makes the whole wrong.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from mathsynth.code_blocks import calculates, fenced, program_of, up_to_code, without_code
+from mathsynth.code_blocks import calculates, drawn, fenced, goes_on, program_of, up_to_code, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, fault, final_answer, one_reply, why_not
+from mathsynth.formats import NO_CALCULATION, RESEED, Ask, Attempt, fault, final_answer, one_reply, why_not
 from mathsynth.printed import in_mathematics
 from mathsynth.records import Problem, Solution, Verdict
+from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
 from mathsynth.verifier.thinking import split
 
@@ -23,7 +24,8 @@ RUNS = True
 NOT_JUNK = frozenset(("no_reasoning",))
 """The program is the reasoning; one that calculates nothing is refused here."""
 
-NO_PROGRAM = fault("wrong", "no_program", "no whole fenced Python program")
+DRAWN = fault("undecided", "drawn", "what is printed is drawn over several lines")
+NO_PROGRAM = fault("undecided", "no_program", "no whole fenced Python program")
 
 
 def calls(ask: Ask) -> tuple[int, int]:
@@ -49,15 +51,20 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
 async def tried(code: str, attempt: Attempt, ctx: Context) -> Attempt:
     """The attempt, with what this program of it prints."""
     if not calculates(code):
-        return replace(attempt, fault=fault("wrong", "no_calculation", "the program only prints what it was told"))
+        return replace(attempt, fault=NO_CALCULATION)
     result = await ctx.programs.run((code,))
     return replace(
         attempt,
         final=in_mathematics(result.answer),
         output=result.stdout,
-        fault=why_not(result),
+        fault=_why_not(result),
         checks={"sandbox": result.tier},
     )
+
+
+def _why_not(result: Result) -> Verdict | None:
+    """Why a run gives no answer in its last line, or None if it gives one."""
+    return why_not(result) or (DRAWN if drawn(result.stdout) else None)
 
 
 async def grade(attempt: Attempt, reference: str | None, ctx: Context) -> Verdict:
@@ -79,9 +86,11 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     code = program_of(split(row.response).rest)  # thinking that is kept may hold drafts of it
     if code is None:
         return NO_PROGRAM
+    if not calculates(code):
+        return NO_CALCULATION
     if replay:
-        result = await ctx.programs.run((code,))
-        if (found := why_not(result)) is not None:
+        result = await ctx.programs.run((RESEED, code))
+        if (found := _why_not(result)) is not None:
             return found
         if (printed := in_mathematics(result.answer)) != answer:
             return fault("undecided", "replay", f"prints {printed!r} now, {answer!r} is stored")
@@ -90,9 +99,12 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
 
 async def _undisputed(verdict: Verdict, response: str, answer: str, ctx: Context) -> Verdict:
     """The verdict, unless what stands around the program makes up an output or answers otherwise."""
-    text = without_code(split(response).rest)
+    whole = split(response).rest
+    text = without_code(whole)
     if fenced(text):
         return fault("wrong", "other_fence", "something else is fenced beside the program")
+    if goes_on(whole):
+        return fault("wrong", "made_up", "between its programs an output is made up, or another problem")
     said = final_answer(text)
     if said is None or (agrees := (await ctx.grader.checker.check(answer, answer=said)).outcome) == "correct":
         return verdict

@@ -13,9 +13,19 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from mathsynth.backends.base import Message, Reply, Request
-from mathsynth.code_blocks import Block, bare, fenced, first_block, shown, without_code
+from mathsynth.code_blocks import Block, bare, fenced, first_block, invents, shown, without_code
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Attempt, ToolRules, fault, final_answer, final_verdict, supported
+from mathsynth.formats import (
+    NO_CALCULATION,
+    RESEED,
+    Ask,
+    Attempt,
+    ToolRules,
+    fault,
+    final_answer,
+    final_verdict,
+    supported,
+)
 from mathsynth.records import Problem, Solution, Turn, Verdict, explain
 from mathsynth.sandbox.results import Result
 from mathsynth.verifier import CUT
@@ -26,6 +36,7 @@ RUNS = True
 NOT_JUNK = frozenset(("no_reasoning",))
 """Its last turn says what the program found."""
 
+NOT_RUN = fault("undecided", "program_infra_error", "the sandbox failed, not the program")
 STOP = ("```output",)
 """Where a model begins to make up an output."""
 
@@ -49,10 +60,12 @@ async def attempt(problem: Problem, sample: int, ask: Ask, ctx: Context) -> Atte
         reply = await ctx.complete(ask.model, request)
         replies.append(reply)
         text, _ = reply.read("cut")  # code in thinking is no call of the tool
-        block = first_block(text)
+        if (block := first_block(text)) is not None and not block.closed and reply.finish_reason not in CUT:
+            text = f"{text.rstrip()}\n```"  # its fence began the output at which the reply was stopped
+            block = first_block(text)
         if block is None:
             turns.append(Turn(role="assistant", content=text.strip()))
-            wrong = _end(reply, text, session)
+            wrong = _end(reply, text, session) or _without_box(text, messages)
         else:
             # What stands behind the block was written before its output was known.
             said = text[: block.end].strip()
@@ -96,11 +109,17 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
         rules = ToolRules.model_validate(row.checks.get("tool", {}))
     except ValidationError as error:
         return fault("undecided", "bad_checks", f"tool.{': '.join(explain(error))}")
+    blocks = [block.code for text in said if (block := first_block(text)) is not None]
+    if [turn.role for turn in row.turns] != [*["assistant", "tool"] * len(blocks), "assistant"]:
+        return fault("wrong", "bad_turns", "code and outputs do not take turns up to a final answer")
+    if invents(blocks):
+        return NO_CALCULATION
     if replay:
-        session = Session(rules, ctx)
-        for text, stored in zip(said, outputs, strict=False):
-            block = first_block(text)
-            if block is None or await session.execute(block.code) != stored:
+        session = Session(rules, ctx, RESEED)
+        for code, stored in zip(blocks, outputs, strict=False):
+            if (output := await session.execute(code)) is None:
+                return NOT_RUN
+            if output != stored:
                 return fault("undecided", "replay", f"block {session.blocks} gives another output than is stored")
     verdict = await ctx.grader.check(row.answer or "", response=final, finish_reason=row.finish_reason)
     return await supported(verdict, outputs[-1] if outputs else "", ctx)
@@ -109,10 +128,10 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
 class Session:
     """The blocks of one trace, each run with the state that those before it left."""
 
-    def __init__(self, rules: ToolRules, ctx: Context) -> None:
+    def __init__(self, rules: ToolRules, ctx: Context, *before: str) -> None:
         self.output, self.tier, self.blocks = "", "", 0
         self._rules, self._ctx = rules, ctx
-        self._good: list[str] = []
+        self.good: list[str] = [*before]
         self.failed = ""
         """The last block, if it failed."""
 
@@ -129,7 +148,7 @@ class Session:
         if self.failed and bare(block.code) == bare(self.failed):
             return fault("wrong", "same_code_again", "a block that failed was repeated without a change")
         if await self.execute(block.code) is None:
-            return fault("undecided", "program_infra_error", "the sandbox failed, not the program")
+            return NOT_RUN
         return None
 
     async def execute(self, code: str) -> str | None:
@@ -138,18 +157,18 @@ class Session:
         Blocks that failed leave no state behind.
         """
         self.blocks += 1
-        result = await self._ctx.programs.run((*self._good, code), notebook=True)
+        result = await self._ctx.programs.run((*self.good, code), notebook=True)
         self.tier = result.tier
         if result.status == "infra_error":
             return None
-        reached = len(result.blocks) > len(self._good)
+        reached = len(result.blocks) > len(self.good)
         printed = result.blocks[-1].strip() if reached else ""
         if result.status != "ok":
             self.failed, printed = code, _complaint(result, printed)
         elif not reached:  # exit() ends a program well, but what follows is not run
             self.failed, printed = code, "SystemExit: an earlier block ended Python"
         else:
-            self._good.append(code)
+            self.good.append(code)
             self.failed = ""
         self.output = shown(printed or "(no output)", self._rules.output_chars)
         return self.output
@@ -161,15 +180,24 @@ def _complaint(result: Result, stdout: str) -> str:
     return f"{stdout}\n{said}".strip()
 
 
+def _without_box(text: str, messages: Sequence[Message]) -> Verdict | None:
+    """The verdict on a final answer that was asked for in a box and stands in none."""
+    if r"\boxed" in text or not any(r"\boxed" in message["content"] for message in messages):
+        return None
+    return fault("undecided", "no_box", "the final answer was asked for in a box")
+
+
 def _end(reply: Reply, text: str, session: Session) -> Verdict | None:
     if reply.finish_reason in CUT:
         return fault("undecided", "truncated", f"cut ({reply.finish_reason})")
     if not session.blocks:
-        return fault("wrong", "no_program", "no block of code was written")
+        return fault("undecided", "no_program", "no block of code was written")
     if fenced(text):
         return fault("wrong", "answer_beside_code", "something is fenced in the step of the final answer")
     if session.failed:
         return fault("wrong", "answer_after_error", "the last block failed and no other followed")
+    if invents(session.good):
+        return NO_CALCULATION
     return None
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from mathsynth.errors import UsageError
 from mathsynth.sandbox import seccomp, selftest
 from mathsynth.sandbox.command import Command
-from mathsynth.sandbox.results import SOURCE_BYTES, TIERS, Config, Limits, Result, default_workers
+from mathsynth.sandbox.results import SOURCE_BYTES, TIERS, Config, Limits, Result, default_workers, reason_of
 from mathsynth.sandbox.wasm import Wasm
 from mathsynth.sandbox.worker import Zygote, ZygoteDied
 
@@ -82,8 +82,7 @@ class Sandbox:
     def run_now(self, blocks: Sequence[str], notebook: bool = False) -> Result:
         """Run a program and wait for it. A worker that dies is replaced, and the program tried once more."""
         if sum(len(block.encode("utf-8", "surrogatepass")) for block in blocks) > SOURCE_BYTES:
-            said = f"a program of more than {SOURCE_BYTES:,} bytes"
-            return Result("error", stderr=said, blocks=("",), tier=self.tier.name)
+            return self._told(Result("error", stderr=f"a program of more than {SOURCE_BYTES:,} bytes", blocks=("",)))
         for _ in range(TRIES):
             worker = self._idle.get()
             again: Worker | None = None
@@ -93,7 +92,7 @@ class Sandbox:
                 worker = worker or self._start()
                 result = worker.run(blocks, self.limits, notebook)
                 again = worker if worker.asked < RECYCLE_AFTER and not self._closed else None
-                return replace(result, tier=self.tier.name)
+                return self._told(result)
             except ZygoteDied:
                 continue
             finally:
@@ -101,7 +100,10 @@ class Sandbox:
                     self._end(worker)
                 self._idle.put(again)
         said = "the sandbox was closed" if self._closed else "the sandbox's interpreter died twice"
-        return Result("infra_error", stderr=said, blocks=("",), tier=self.tier.name)
+        return self._told(Result("infra_error", stderr=said, blocks=("",)))
+
+    def _told(self, result: Result) -> Result:
+        return replace(result, tier=self.tier.name, reason=reason_of(result, self.limits))
 
     def close(self) -> None:
         """End all workers, and what they run."""
@@ -165,7 +167,8 @@ class Sandbox:
             raise UsageError(
                 f"programs of a model can't be run safely here: {why}. Give a wrapper that isolates "
                 "(sandbox: {command: docker run --rm -i --network none IMAGE}), run them in WebAssembly "
-                "(sandbox: {wasm: true}), or trust them (sandbox: {unsafe: true})"
+                "(sandbox: {wasm: true}), or trust them (sandbox: {unsafe: true}); for exec: --command, --wasm, "
+                "--unsafe-exec"
             )
         self._confined = False
         self._idle.put(None)

@@ -45,7 +45,7 @@ class Config(Limits):
 
     require: Literal["seccomp-noopen", "kernel", "namespaces+kernel"] = Field(default="seccomp-noopen", exclude=True)
     """The weakest tier that may be used (tuning)."""
-    command: str | None = Field(default=None, exclude=True)
+    command: str | None = Field(default=None, min_length=1, exclude=True)
     """A wrapper of your own that isolates, such as `docker run --rm -i --network none IMAGE`; one start a program. Its
     Python must be 3.11 or newer (tuning)."""
     wasm: bool = Field(default=False, exclude=True)
@@ -87,6 +87,30 @@ class Result:
     memory_mb: float = 0.0
     """The most that was resident, the interpreter's share included."""
     tier: str = ""
+    reason: str = ""
+    """Why it is not `ok`, in words."""
+
+
+def reason_of(result: Result, limits: Limits) -> str:
+    """Why a program did not end well, as far as this process knows."""
+    match result.status:
+        case "ok":
+            return ""
+        case "timeout" if result.cpu_s >= 0.98 * limits.cpu_s:
+            return f"more than {limits.cpu_s:g} s of processor time"
+        case "timeout":
+            return f"more than {limits.wall_s:g} s by the clock"
+        case "memory":
+            return f"more than {limits.memory_mb} MiB of memory"
+        case "output_limit":
+            return f"more than {OUTPUT_BYTES:,} bytes of output"
+        case "denied":
+            return "it asked for what the sandbox forbids (a process, a socket, a file to write …)"
+        case "crash":
+            return "the interpreter crashed"
+    said = [line for line in result.stderr.splitlines() if line.strip()]
+    no_fault = "not the program's fault" if result.status == "infra_error" else "an exit code that is not 0"
+    return said[-1].strip()[:200] if said else no_fault
 
 
 def status_of(wait_status: int, stopped: Status | None, cpu_s: float, limits: Limits) -> Status:
@@ -111,12 +135,12 @@ def report(
 ) -> Result:
     """The result of a run that printed `outputs`, one a block, and complained `said`."""
     blocks = tuple(_text(output) for output in outputs)
-    stdout = "".join(blocks)[-STDOUT_KEPT:]
-    lines = [line.strip() for line in stdout.splitlines() if line.strip()] if status == "ok" else []
+    printed = "".join(blocks)
+    lines = [line.strip() for line in printed.split("\n") if line.strip()] if status == "ok" else []
     return Result(
         status,
         answer=lines[-1][:ANSWER_CHARS] if lines else "",
-        stdout=stdout,
+        stdout=printed[-STDOUT_KEPT:],
         stderr=_text(said)[-STDERR_KEPT:],
         blocks=blocks,
         cpu_s=round(cpu_s, 4),

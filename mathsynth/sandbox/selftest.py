@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from mathsynth.sandbox.results import Limits, Result
+from mathsynth.sandbox.results import Limits, Result, reason_of
 
 BREACH = "got out"
 LIMITS = Limits(cpu_s=5, wall_s=10, memory_mb=256)
@@ -107,4 +107,6 @@ def failures(run: Run, libraries: Mapping[str, str], threads: bool = True) -> It
             continue
         result = run(program, LIMITS)
         if result.answer != "42":
-            yield f"{what} ({result.status} {' '.join(result.stderr.split())[-120:]})"
+            yield f"{what} ({result.status}: {reason_of(result, LIMITS)})"
+            if result.status == "infra_error":
+                return  # and so are the others

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 
 from mathsynth import training
 from mathsynth.card import Split, Tally, write_card
-from mathsynth.records import Outcoming, Record, Solution, content_id
+from mathsynth.code_blocks import named_alike
+from mathsynth.records import Outcoming, Record, Solution, Turn, content_id
 from mathsynth.settings import ConfigError
 from mathsynth.shards import atomic, write_json
 from mathsynth.stages import Flow, StageConfig
@@ -26,7 +27,7 @@ from mathsynth.verifier.thinking import split
 if TYPE_CHECKING:
     from mathsynth.context import Context
 
-VERSION = 3
+VERSION = 4
 SCOPE = "all"
 TAKES = (Solution,)
 GIVES = Solution
@@ -86,7 +87,10 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
                 if reason:
                     yield ctx.dropped(record, reason, detail)
                     continue
-                row = training.render(config.format, record.question, response, config.system, record.turns)
+                turns: Sequence[Turn] = record.turns
+                if record.format != "cot":  # a model learns one way to write a program
+                    response, turns = named_alike(response), [_named_alike(turn) for turn in turns]
+                row = training.render(config.format, record.question, response, config.system, turns)
                 if config.reasoning == "field":
                     row["messages"][-1]["reasoning_content"] = _thinking(record)
                 if config.metadata:
@@ -98,6 +102,10 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
         _write(waiting, families, tally, config, ctx)
     finally:
         waiting.unlink(missing_ok=True)
+
+
+def _named_alike(turn: Turn) -> Turn:
+    return turn.model_copy(update={"content": named_alike(turn.content)}) if turn.role == "assistant" else turn
 
 
 def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
@@ -112,7 +120,8 @@ def _response(solution: Solution, config: Config) -> tuple[str, str, str]:
         text = text.strip()
         if not closed:
             return "", "unclosed_reasoning", "its thinking is never closed"
-        if thought is not None and not _gives_the_same(text, solution.response):
+        # A program gives its answer by printing it, and none in thinking was run.
+        if thought is not None and solution.format == "cot" and not _gives_the_same(text, solution.response):
             return "", "answer_in_reasoning", "without its thinking it does not give its answer"
     if solution.turns and config.format not in training.CHATS:
         can = " or ".join(training.CHATS)

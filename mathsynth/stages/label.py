@@ -1,7 +1,8 @@
 """Give problems without a reference the answer on which texts and programs agree.
 
 Two ways that fail differently: text samples vote, programs vote, and only an answer that wins both becomes the
-reference (`answer_source: program`). Where they disagree the problem is put aside with both answers and counted.
+reference (`answer_source: program`). Where they disagree, or can't be compared, the problem is put aside with both
+answers and counted.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Any
 from pydantic import Field
 
 from mathsynth.context import Context
-from mathsynth.formats import Ask, Format, load_format
+from mathsynth.formats import Ask, Format, load_format, must_differ
 from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.stages import StageConfig, only, together
 from mathsynth.verifier.vote import Vote, vote
 
-VERSION = 3
+VERSION = 4
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
@@ -70,6 +71,7 @@ class Config(StageConfig):
 
 def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
     """The problems, each with an answer, in order."""
+    must_differ(Ask(config.model, config.text_prompt), max(config.texts, config.programs), ctx)
 
     async def label(problem: Problem) -> list[Outcoming]:
         if problem.answer is not None:
@@ -82,10 +84,11 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         )
         for election, asked, kind in ((texts, config.texts, "text"), (programs, config.programs, "program")):
             votes = election.clusters[0].votes if election.clusters else 0
-            if votes < config.min_share * asked or not election.margin:
+            if votes / asked < config.min_share or not election.margin:
                 return [ctx.dropped(problem, f"no_{kind}_answer", f"{votes} of {asked} {kind}s agree")]
-        if not ctx.grader.same(str(texts.answer), str(programs.answer)):
-            return [ctx.dropped(problem, "disagreement", f"texts say {texts.answer}, programs {programs.answer}")]
+        if not (same := ctx.grader.same(str(texts.answer), str(programs.answer))):
+            reason = "not_compared" if same is None else "disagreement"
+            return [ctx.dropped(problem, reason, f"texts say {texts.answer}, programs {programs.answer}")]
         ballot: dict[str, Any] = {"texts": texts.clusters[0].votes, "programs": programs.clusters[0].votes}
         meta = problem.meta | {"label": ballot}
         return [problem.model_copy(update={"answer": texts.answer, "answer_source": "program", "meta": meta})]

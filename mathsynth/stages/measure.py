@@ -14,13 +14,13 @@ from pydantic import Field, field_validator, model_validator
 
 from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
-from mathsynth.formats import Ask, cot
+from mathsynth.formats import Ask, cot, must_differ
 from mathsynth.records import Difficulty, Outcoming, Problem, Record
 from mathsynth.settings import validate
 from mathsynth.stages import StageConfig, only, together
 from mathsynth.verifier import CUT
 
-VERSION = 3
+VERSION = 4
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Problem
@@ -78,6 +78,7 @@ class Config(StageConfig):
 def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:
     """The problems with their difficulty, in order."""
     ask = Ask(config.model, config.prompt, config.sampling)
+    must_differ(ask, config.samples, ctx)
 
     async def measure(problem: Problem) -> list[Outcoming]:
         if problem.answer is None:

@@ -43,8 +43,9 @@ from mathsynth.straight_line import (
     without_beginnings,
 )
 from mathsynth.verifier import CUT
+from mathsynth.verifier.thinking import split
 
-VERSION = 2
+VERSION = 3
 SCOPE = "all"  # all rows of a problem, wherever they stand in a shard
 TAKES = (Solution,)
 GIVES = Solution
@@ -171,7 +172,7 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             return list(rows)
         seen.add(problem)
         for row in rows:
-            lines = statements(program_of(row.response) or "")
+            lines = statements(program_of(split(row.response).rest) or "")
             if row.format == "program" and row.verdict.outcome == "correct" and lines:
                 known.add(lines, await _trace(lines, ctx), row.id)
         if not known.right:

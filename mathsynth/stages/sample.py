@@ -21,15 +21,15 @@ from mathsynth.allocation import Allocator, Trials, rows_wanted
 from mathsynth.backends.base import Sampling
 from mathsynth.context import Context
 from mathsynth.errors import BackendError
-from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format
+from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format, must_differ
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
-from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, most_tokens, outcome_of
+from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, most_tokens, outcome_of, unconfirmed
 from mathsynth.settings import ConfigError, validate
 from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
 from mathsynth.stages import Flow, StageConfig, only
 from mathsynth.verifier.vote import Vote, samples_missing
 
-VERSION = 5
+VERSION = 6
 SCOPE = "shard"
 TAKES = (Problem,)
 GIVES = Solution
@@ -103,6 +103,12 @@ class Config(StageConfig):
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
         """Only what a request can carry, as it will be sent."""
         return validate(Sampling, value, ("sampling",)).model_dump(mode="json", include=set(value))
+
+    @model_validator(mode="after")
+    def _a_prompt_is_of_one_format(self) -> Self:
+        if self.prompt and len(self.formats) > 1:
+            raise ValueError(f"format {self.format} asks for {' and '.join(self.formats)}, so there is no one prompt")
+        return self
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -213,10 +219,12 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
             entry = Asked(problem, _format(problem, config))
             allocator.most_tokens = max(allocator.most_tokens, _most_tokens(entry, config, ctx))
             if problem.answer is None:
+                must_differ(_how(entry.format, config), config.vote.samples, ctx)
                 missing = partial(_missing, entry, config, ctx)
                 number = allocator.add(samples=config.vote.samples, missing=missing)
             else:
                 needed = config.confirm_votes if problem.meta.get("confirm") else 1
+                must_differ(_how(entry.format, config), needed, ctx)
                 number = allocator.add(least=max(1, needed))
             asked[number] = entry
 
@@ -315,7 +323,7 @@ def _settle(
     if not reason and not correct:
         reason, detail = "unsolved", f"no correct one in {len(counted)} samples ({trials.reason})"
     if not reason and problem.meta.get("confirm") and config.confirm_votes:
-        reason, detail = _unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx)
+        reason, detail = unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx.grader.same)
     kept = [] if reason else correct[: min(trials.target or config.k, config.k)]
 
     line = ledger_line(problem, list(counted.values()), kept=len(kept), target=trials.target, model=config.model)
@@ -356,19 +364,6 @@ def _as_voted(sample: Sample, problem: Problem, ctx: Context) -> Sample:
     verdict = ctx.grader.checker.check_now(problem.answer, answer=sample.verdict.extracted)
     verdict = verdict.model_copy(update={"extracted": sample.verdict.extracted, "how": sample.verdict.how})
     return Sample(verdict, sample.finish_reason, sample.prompt_tokens, sample.completion_tokens)
-
-
-def _unconfirmed(
-    problem: Problem, counted: dict[int, Sample], corrects: int, needed: int, ctx: Context
-) -> tuple[str, str]:
-    """Why the samples of a rewritten problem do not confirm the answer that it should have, or ("", "")."""
-    wrong = [sample for sample in counted.values() if outcome_of(sample) != "correct"]
-    rivals = elect(wrong, ctx.grader.same).clusters
-    rival = rivals[0].votes if rivals else 0
-    if corrects >= needed and corrects > rival:
-        return "", ""
-    most = f", {rival} say {rivals[0].answer}" if rivals else ""
-    return "not_confirmed", f"{corrects} of {len(counted)} samples say {problem.answer} (needed: {needed}){most}"
 
 
 def _solution(

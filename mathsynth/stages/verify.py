@@ -22,7 +22,7 @@ from mathsynth.verifier.junk import RULES, junk
 from mathsynth.verifier.steps import false_steps
 from mathsynth.verifier.thinking import join
 
-VERSION = 4
+VERSION = 5
 SCOPE = "shard"
 TAKES = (Solution,)
 GIVES = Solution
@@ -38,12 +38,12 @@ class Config(StageConfig):
     language: str = "en"
     """The language that responses must be in (rule `other_language`)."""
     operations: Literal["drop", "off"] = "drop"
-    """Solutions of a `numbers` evolution that calculate otherwise than the seed's solution."""
+    """Text solutions of a `numbers` evolution that calculate otherwise than the seed's solution."""
     keep: tuple[Literal["correct", "wrong", "undecided"], ...] = Field(default=("correct",), min_length=1)
     """Verdicts that go on."""
     replay: bool = False
-    """Run the programs of `program`, `tool` and `dialogue` rows again: one that prints something else than is stored is
-    put aside as undecided, for it depends on more than its text."""
+    """Run the programs of `program`, `tool` and `dialogue` rows again, with other random numbers: one that prints
+    something else than is stored is put aside as undecided, for it depends on more than its text."""
 
     def through(self, flow: Flow) -> Flow:
         """Rows of the verdicts that it keeps."""
@@ -79,7 +79,8 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         if false and config.steps == "drop":
             return [ctx.dropped(row, "false_step", "; ".join(false))]
         expected = row.meta.get("operations")
-        if expected and config.operations == "drop" and operations(row.response) != expected:
+        # What a program calculates is no equation of its text.
+        if expected and config.operations == "drop" and not form.RUNS and operations(row.response) != expected:
             return [ctx.dropped(row, "other_operations", f"the seed calculates {expected}")]
         whole = join(row.reasoning, prose)  # what is trained on has its reasoning, wherever it is stored
         rules = tuple(rule for rule in config.junk if rule not in form.NOT_JUNK)

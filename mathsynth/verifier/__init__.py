@@ -26,6 +26,7 @@ computed is `undecided`, never `wrong` and never `correct`. The policy, in one p
 | times, dates         | 3:45 pm = 15:45; 4 July = July 4                | am and pm; a missing am u                 |
 | ratios               | up to a factor; 7:32 is 7/32                    | 1:3:2 for 1:2:3                           |
 | functions            | equal at 8 points of both signs, where real     | |x| and x; ln x and ln |x| u              |
+| other notations      | 2**3 = 2^3 = 2³; 4*I = 4i; log<sub>2</sub>8 = 3 | 3,14 and 3.14, Abs(x) and |x|, IV, x2 u   |
 | read from `accept`   | boxed, answer phrase, or given by the caller    | last line, guessed: u even if equal       |
 | no answer            |                                                 | a whole response: wrong; a cut one: u     |
 

@@ -264,8 +264,8 @@ def quantity(p: Grammar, node: Node, money: Unit | None) -> Node:
         return node
     start, text = p.i, words[0]
     unit = parse_unit(text)
-    if unit is None:
-        return node
+    if unit is None or (unit.label and token.kind == "word" and not token.spaced):
+        return node  # 2sinx is no number of things
     p.i = start + words[1]
     if node[0] == "deg":
         return node if not unit.dims or unit.dims[0][0] in ("angle",) else ("qty", node[1], unit)
@@ -329,7 +329,11 @@ def unit_words(p: Grammar) -> tuple[str, int] | None:
         if token.kind in ("text", "word", "money", "roman", "let"):
             if count == 0 and token.kind == "let" and not (token.spaced and value in "mgshLl"):
                 return None
+            if count and token.kind == "let" and p.found[p.i + count - 1].value >= "\u4e00":
+                return None
             parts.append((" " if token.spaced or token.kind == "text" else "") + value)
+        elif token.kind == "num" and count and p.found[p.i + count - 1].kind == "money":
+            return None
         elif token.kind == "num" and count and (token.spaced or p.found[p.i + count - 1].kind == "text"):
             break
         elif (

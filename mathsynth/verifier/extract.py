@@ -12,6 +12,18 @@ from typing import NamedTuple
 
 from mathsynth.verifier.normal import unwrap
 from mathsynth.verifier.policy import How
+from mathsynth.verifier.sentences import (
+    BREAK,
+    COPULA,
+    LEAD_IN,
+    MATH,
+    NUMBER,
+    first_value,
+    goes_on,
+    inner,
+    last_marked,
+    numbers,
+)
 from mathsynth.verifier.thinking import split
 
 READ_AT_MOST = 200_000
@@ -40,6 +52,13 @@ _END = re.compile(
 _TAG = re.compile(r"(?:<answer>|\[ANSWER\])(.*?)(?:</answer>|\[/ANSWER\]|\Z)", re.S | re.I)
 _MARKS = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's calculator marks
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.S)
+_CODE_VALUE = re.compile(r"```(?:[a-z]*\n)?([^\n`]{1,200})\n?```\s*\Z")
+_STRUCK = re.compile(
+    r"(?<![\\\w}$~])~~(?!\\text|\\quad|\\mathrm|,|and\b|or\b)(?=\S)[^~\n]{1,300}(?<=\S)~~(?!~)"
+    r"|<(?P<tag>del|s|strike)>.{1,300}?</(?P=tag)>",
+    re.S,
+)
+_BOLD = re.compile(r"\*\*\s*([^*\n]{1,80}?)\s*\*\*")
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s*(\{|[^\s{}\\$]|\\[A-Za-z]+)?")
 _PLACEHOLDER = re.compile(
     r"[\s?.,;:_\-*…\\$~{}]*|\\(?:[lcd]?dots|square|cdot|ldot|ldots|cdots|blacksquare|Box|ast|star)"
@@ -66,25 +85,7 @@ _NEGATED = re.compile(
     re.I,
 )
 _CONDITIONAL = re.compile(r"\b(?:if|whether|that|once|when|hope)\s+(?:the|this|my|your)?\s*$", re.I)
-_LEAD_IN = re.compile(
-    r"(?:(?:so|thus|hence|therefore|then|finally|simply|just|also|indeed|both|we\s+(?:get|have|find|obtain)|∴)\b[,:]?|∴|⇒)\s*",
-    re.I,
-)
 _ENDS = re.compile(r"\b(?:so|thus|hence|therefore|consequently|altogether|in total|in all)\b|∴", re.I)
-_NUMBER = re.compile(r"[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|\d)(?:\s*/\s*\d+(?:\.\d+)?)?\s*%?|[-−]?\d+")
-_COPULA = re.compile(
-    r"\b(?:is|are|was|were|equals?|becomes?|gives?|get|obtain|be|=>)\b\s*:?\s*|[是为即]|等于|(?<![<>!=\\])=(?!=)"
-)
-_BREAK = re.compile(
-    r"(?:(?<![A-Za-z]\.[A-Za-z])(?<!\bsq)(?<!\bcu)(?<!\.)\.(?!\.)|(?<=[A-Za-z]{2})!|\?)(?=\s|$|\*\*|</)|[。！？]|\n"
-)
-_CLAUSE = re.compile(
-    r",\s+(?=(?:which|since|because|as|so|it|this|that|in|the|not|but|where|when|if|with|for|giving|making"
-    r"|and (?:it|the|not|so))\b)|\s+(?:because|since|which)\s|[，；](?=[^\d\s$\\(])"
-    r"|\s+\((?=(?:since|because|as|or|approximately|rounded)\b)",
-    re.I,
-)
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$(?!\s*\d[\d,]*\s+\w+\s*$)(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 
 
 def extract(response: str) -> Extracted | None:
@@ -112,6 +113,7 @@ def read_answer(response: str) -> Extracted | Missing:
     if thought is not None and not _END.split(text, maxsplit=1)[0].strip():
         return Missing("no_answer", "nothing after the thinking")
     text = _END.split(text, maxsplit=1)[0][-READ_AT_MOST:]
+    text = _STRUCK.sub(" ", text) if "~~" in text or "</" in text else text
     tagged = [m[1] for m in _TAG.finditer(text) if m[1].strip()]
     if tagged:
         body = tagged[-1].strip()
@@ -120,6 +122,8 @@ def read_answer(response: str) -> Extracted | Missing:
     found, cut = _boxed(text)
     if found:
         return found
+    if (code := _CODE_VALUE.search(text)) and (cue := _last(_CUE, text[: code.start()])) and not cue[1].strip("*: \n"):
+        text = text[: code.start()] + code[1]
     prose = _MARKS.sub("", _CODE.sub("\n", text)).replace("</answer>", "").rstrip()
     cut = cut or _is_cut(prose)
     if not cut or _HASHES.search(prose):
@@ -131,6 +135,12 @@ def read_answer(response: str) -> Extracted | Missing:
     if cut:
         return Missing("truncated", "the text stops before an answer")
     return _guess(prose) or Missing("no_answer", "no box, no answer phrase, no concluding value")
+
+
+def _last(pattern: re.Pattern[str], text: str) -> tuple[re.Match[str], str] | None:
+    """The last match in the end of a text, and what follows it."""
+    found = list(pattern.finditer(text[-300:]))
+    return (found[-1], text[-300:][found[-1].end() :]) if found else None
 
 
 def _boxes(text: str) -> tuple[list[tuple[int, int, str]], int]:
@@ -237,94 +247,30 @@ def _plain(text: str, how: How, rule: str) -> Extracted | None:
 
 def _phrase(text: str) -> Extracted | None:
     for cue in reversed(list(_CUE.finditer(text))[-50:]):
-        rest = text[cue.end() : cue.end() + 4000]
-        rest = rest.lstrip(" :：\n")
+        after = text[cue.end() : cue.end() + 4000]
+        rest = after.lstrip(" :：\n")
         if rest.startswith("**") and text.count("**", text.rfind("\n", 0, cue.end() - 1) + 1, cue.end()) % 2:
             rest = rest[2:]  # it closes the bold mark around the cue itself
         rest = rest.lstrip(" :：_\n")
+        listed = "\n" in cue[0] + after[: len(after) - len(rest)]
         if _CONDITIONAL.search(text[max(0, cue.start() - 20) : cue.start()]):
             continue
         if not rest.strip() or _NEGATED.match(rest):
             continue
-        if answer := _first_value(rest):
+        if answer := first_value(rest, listed=listed):
             return _plain(answer, "answer phrase", "answer phrase")
     return None
-
-
-def _sentence(text: str) -> str:
-    """The first sentence; a full stop inside $...$ or a number does not end it."""
-    masked = _MATH.sub(lambda m: "x" * len(m[0]), text[:4000])
-    match = _BREAK.search(masked)
-    return text[: match.start()] if match else text[: len(masked)]
-
-
-def _first_value(rest: str) -> str | None:
-    """The value that stands at the head of the sentence after a cue, or after its last "is"."""
-    rest = rest.lstrip()
-    if bold := re.match(r"\*\*\s*(.+?)\s*\*\*", rest, re.S):
-        return _narrow(bold[1])
-    if (math := _MATH.match(rest)) is not None:
-        return _maths_list(rest, math)
-    sentence = _sentence(rest).strip().strip("*").strip()
-    return _narrow(sentence) if sentence else None
-
-
-def _maths_list(rest: str, math: re.Match[str]) -> str:
-    """`$a$, $b$ and $c$` as one list; words like a unit that follow the last formula stay with it."""
-    parts, end = [_inner(math)], math.end()
-    while True:
-        gap = re.match(r"\s*(?:,\s*)?(?:and|or|,|和|或|、)\s*", rest[end:])
-        more = _MATH.match(rest, end + gap.end()) if gap else None
-        if more is None:
-            break
-        parts.append(_inner(more))
-        end = more.end()
-    unit = re.match(r"\s*([A-Za-z][A-Za-z/ ]{0,18}(?:\^?\d)?)\s*(?=[.,;!]|$)", _sentence(rest[end:]))
-    tail = rf"\text{{ {unit[1].strip()}}}" if unit and len(parts) == 1 and not _is_prose(unit[1]) else ""
-    return ", ".join(parts) + tail
-
-
-def _is_prose(words: str) -> bool:
-    return re.search(r"\b(?:as|is|which|since|by|from|when|for|and|or|because|so|it|if|at|in)\b", words) is not None
-
-
-def _inner(math: re.Match[str]) -> str:
-    return next(group for group in math.groups() if group is not None).strip()
-
-
-def _narrow(sentence: str) -> str | None:
-    """Of a sentence the part that is the value: before a "which ..." clause, after the last "is"."""
-    masked = _MATH.sub(lambda m: "\x00" * len(m[0]), sentence)
-    if clause := _CLAUSE.search(masked):
-        sentence, masked = sentence[: clause.start()], masked[: clause.start()]
-    if (math := _MATH.fullmatch(sentence.strip())) is not None:
-        return _inner(math)
-    words = re.findall(r"[A-Za-z]{2,}|[\u4e00-\u9fff]", masked)
-    copulas = [m for m in _COPULA.finditer(masked) if m[0].strip(" :") != "="]
-    if re.search(r"[\u4e00-\u9fff]{2}", masked) and not copulas and len(numbers := _NUMBER.findall(masked)) == 1:
-        return str(numbers[0])
-    if copulas and words:
-        rest = sentence[copulas[-1].end() :].strip()
-        if not rest:
-            return sentence.strip() if sentence.strip() == copulas[-1][0].strip() else None
-        if re.match(r"not\b", rest):
-            return None
-        if (math := _MATH.match(rest)) is not None:
-            return _maths_list(rest, math)
-        return _LEAD_IN.sub("", rest.strip("*").strip(), count=1) if _LEAD_IN.match(rest) else rest.strip("*").strip()
-    bare = sentence.strip().strip("*").strip()
-    return (bare[match.end() :] if (match := _LEAD_IN.match(bare)) else bare) or None
 
 
 def _whole(text: str) -> Extracted | None:
     """A response that is nothing but one short expression."""
     body = text.strip()
-    if match := _LEAD_IN.match(body):
+    if match := LEAD_IN.match(body):
         body = body[match.end() :]
     words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", body))
     if len(body) > 400 or "\n" in body or len(words) > 2 or body.endswith(":") or re.fullmatch(r"\\[a-z]+", body):
         return None
-    if "$" in body and re.search(r"[A-Za-z]{2,}", _MATH.sub("", body)):
+    if "$" in body and re.search(r"[A-Za-z]{2,}", MATH.sub("", body)):
         return None
     if re.search(r"[\u4e00-\u9fff]", body) or ("**" in body and not body.startswith("**")):
         return None
@@ -334,36 +280,39 @@ def _whole(text: str) -> Extracted | None:
 def _conclusion(text: str) -> Extracted | None:
     """The value at the end of the last sentence: `Hence the area is 5`, `64 + 67 = **131**`, `一共有**858颗**`."""
     last = _last_sentence(text)
-    if not last or not re.search(r"\d|\\[a-z\[(]|\$|\*\*", last):
+    if not last or not re.search(r"[\d√π½⅓⅔¼¾]|\\[a-z\[(]|\$|\*\*", last):
         return None
-    if bold := re.findall(r"\*\*\s*([^*\n]{1,80}?)\s*\*\*", last):
-        return _plain(bold[-1], "last line", "bold value in the last sentence")
+    if bold := last_marked(last, _BOLD):
+        value, match = bold
+        if goes_on(last[match.end() :], inner(match)):
+            value = last[match.start() :]
+        return _plain(value, "last line", "bold value in the last sentence")
     if re.search(r"[\u4e00-\u9fff]", last):
         last = re.split("[，；]", last)[-1]
-    masked = _MATH.sub(lambda m: "\x00" * len(m[0]), last)
+    masked = MATH.sub(lambda m: "\x00" * len(m[0]), last)
     if clause := re.search(
         r",\s+(?:or|i\.e\.|that is)\s|[，,]\s*(?=(?:in total|altogether|respectively|as (?:required|desired))\b)",
         masked,
     ):
         last, masked = last[: clause.start()], masked[: clause.start()]
-    if maths := list(_MATH.finditer(last)):
-        value = _inner(maths[-1])
-        if not masked[maths[-1].end() :].strip(" .,!*"):
+    if maths := last_marked(last, MATH):
+        value, match = maths
+        if not masked[match.end() :].strip(" .,!*"):
             return _plain(value, "last line", "formula at the end of the last sentence")
         return None
-    copulas = list(_COPULA.finditer(masked))
+    copulas = list(COPULA.finditer(masked))
     if spoken := [m for m in copulas if m[0].strip(" :") != "="]:
         copulas = spoken  # of "the roots are x = 2 and x = 3" all that comes after "are"
     if copulas:
         value = last[copulas[-1].end() :].strip(" .*")
-        if value and len(value) < 60 and re.match(r"[-−+$€£¥(\[{\\\d.√π]|[A-Za-z]\w?\s*=", value):
+        if value and len(value) < 60 and re.match(r"[-−–+$€£¥(\[{\\\d.√π½⅓⅔¼¾]|[A-Za-z]\w?\s*=", value):
             return _plain(value, "last line", "value at the end of the last sentence")
     if re.search(r"[\u4e00-\u9fff]", last):
-        numbers = _NUMBER.findall(last)
-        return _plain(numbers[-1], "last line", "number in the last clause") if len(numbers) == 1 else None
-    numbers = _NUMBER.findall(last)
-    if len(numbers) == 1 and _ENDS.search(last):
-        return _plain(numbers[0], "last line", "the only number of a concluding sentence")
+        found = numbers(last)
+        return _plain(found[-1], "last line", "number in the last clause") if len(found) == 1 else None
+    found = numbers(last)
+    if len(found) == 1 and _ENDS.search(last):
+        return _plain(found[0], "last line", "the only number of a concluding sentence")
     return None
 
 
@@ -372,14 +321,14 @@ def _last_sentence(text: str) -> str:
     if not lines:
         return ""
     line = lines[-1].strip()[-4000:]
-    masked = _MATH.sub(lambda m: "x" * len(m[0]), line)
-    ends = [m.start() for m in _BREAK.finditer(masked) if masked[m.end() :].strip(" *")]
+    masked = MATH.sub(lambda m: "x" * len(m[0]), line)
+    ends = [m.start() for m in BREAK.finditer(masked) if masked[m.end() :].strip(" *")]
     return line[ends[-1] + 1 :].strip().rstrip(".。 ") if ends else line.rstrip(".。 ")
 
 
 def _guess(text: str) -> Extracted | None:
     last = _last_sentence(text)
-    if not re.search(r"[.。!*$)\d]\s*$", text.strip()):
+    if not re.search(r"[.。!*$)|`\d]\s*$", text.strip()):
         return None
-    numbers = _NUMBER.findall(last)
-    return _plain(numbers[-1], "guessed", "last number of the last sentence") if numbers else None
+    found = NUMBER.findall(last)
+    return _plain(found[-1], "guessed", "last number of the last sentence") if found else None

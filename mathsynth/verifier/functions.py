@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from mathsynth.verifier.grammar import Grammar
 
 
+_ELEMENTARY = {
+    "exp",
+    "ln",
+    "log",
+    "lg",
+    *(arc + f for f in ("sin", "cos", "tan", "cot", "sec", "csc") for arc in ("", "arc")),
+}
+
+
 def root(p: Grammar, kind: str) -> Node:
     """A square root, cube root or root with an index."""
     index: Node = num(3 if kind == "ucbrt" else 2)
@@ -31,7 +40,7 @@ def root(p: Grammar, kind: str) -> Node:
 
 def function(p: Grammar, name: str) -> Node:
     """A named function with its base, power and argument: log_2 x, sin^2 x, sin^{-1} x."""
-    name = RENAMED.get(name, name)
+    name, spelled = RENAMED.get(name, name), p.found[p.i - 1].kind == "word"
     base: Node | None = None
     power: Node | None = None
     while p.at("_", "^"):
@@ -41,7 +50,10 @@ def function(p: Grammar, name: str) -> Node:
             raise Unparsed("a degree sign on a function")
         else:
             power = p.exponent()
+    bracketed = p.at("(")
     args = function_arguments(p, name)
+    if bracketed and not spelled and name in _ELEMENTARY and p.at("^") and not p.degree_ahead():
+        raise Unparsed(f"a power of {name} or of what it is taken of")  # in sin(x)^2 it is of sin, as in programs
     if name == "sqrt":
         args, name = (args[0], num(2)), "root"
     elif name == "cbrt":
@@ -79,9 +91,10 @@ def function_arguments(p: Grammar, name: str) -> tuple[Node, ...]:
         except Unparsed:
             p.i = at
             return (p.primary(),)
-        if p.at("^") and len(args) == 1:
+        if p.at("^") and p.degree_ahead():
             p.i += 1
-            return (("pow", args[0], p.exponent()),) if not p.degree_sign() else (("deg", args[0]),)
+            p.degree_sign()
+            return (("deg", args[0]), *args[1:])
         return args
     if p.at("-"):
         p.i += 1

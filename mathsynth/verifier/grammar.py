@@ -83,7 +83,7 @@ class Grammar:
         left = self.mixed()
         while (token := self.peek()) is not None:
             if token.kind in ("op", "cmd"):
-                if token.value in ("*", "times", "cdot", " "):
+                if token.value in ("*", "times", "cdot"):
                     self.i += 1
                     left = times(left, self.signed())
                     continue
@@ -115,6 +115,10 @@ class Grammar:
             before = self.found[self.i - 1]
             if before.kind == "num" and not (token.spaced and self.i > 1 and self.found[self.i - 2].value == "^"):
                 raise Unparsed("two numbers side by side")
+            if not token.spaced and before.kind in ("let", "word", "roman") and not self.letter_above():
+                raise Unparsed("a digit right after a letter")  # a lost ^, an index, or a sign: x2, C1, 2x3
+            if token.spaced and self.i == 3 and self.found[0].value == "(" and before.value == ")":
+                raise Unparsed("a number after a bracket")  # (1) 5 is the first item
             return True
         if kind == "let" or kind == "rec":
             return not (token.spaced and self.depth == 0 and value in "mgshLl" and letters.unit_follows(self))
@@ -127,6 +131,8 @@ class Grammar:
         if kind in ("op", "cmd"):
             if value == "|" or value == "||":
                 return self.bars == 0
+            if value == "{" and self.found[self.i - 1].kind == "num" and (t := self.peek(1)) and t.kind == "num":
+                raise Unparsed("digits in braces after a number")
             if value == "[":  # [0,1[ closes a French interval
                 after = self.peek(1)
                 return after is not None and after.value not in ("cup", "cap", ",", ";", "setminus", ")")
@@ -134,6 +140,13 @@ class Grammar:
                 return False  # a quotient of units
             return value in STARTS or value in FUNCTIONS or value in GREEK or value in DECOR
         return False
+
+    def letter_above(self) -> bool:
+        """Whether the number here has an exponent with a letter: n2^{n-1} is n times a power."""
+        ahead = [token for k in range(1, 5) if (token := self.peek(k)) is not None]
+        if len(ahead) < 2 or ahead[0].value != "^":
+            return False
+        return any(token.kind == "let" for token in (ahead[1:] if ahead[1].value == "{" else ahead[1:2]))
 
     def mixed(self) -> Node:
         """A power, or a mixed number like 3 1/2 and 3\\frac12 with a proper fraction."""

@@ -10,6 +10,7 @@ from mathsynth.verifier.compare import Comparison
 from mathsynth.verifier.expressions import NeedSlow
 from mathsynth.verifier.guards import guard, peel
 from mathsynth.verifier.normal import clean, key
+from mathsynth.verifier.notations import as_constants, readings, unknown_call
 from mathsynth.verifier.parse import parse
 from mathsynth.verifier.policy import Policy
 from mathsynth.verifier.tokens import Unparsed
@@ -87,7 +88,28 @@ def _judge(reference: str, answer: str, policy: Policy, slow: bool) -> Finding:
             again = Comparison(policy, slow).answers(other_left, other_right)
             if again.equal is not False:
                 return Finding(None, "grouping", "a comma that groups digits or separates numbers")
+    if found.equal is False:
+        return (
+            _reread(a, b, left, right, Comparison(policy, slow))
+            or _reread(b, a, right, left, Comparison(policy, slow))
+            or found
+        )
     return found
+
+
+def _reread(a: str, b: str, left: Node, right: Node, comparison: Comparison) -> Finding | None:
+    """What to say of two answers that differ if another reading of the first makes them equal; else None."""
+    for letters, tree, sure in as_constants(left, right) if re.search("[IjE]", a) else ():
+        again = comparison.answers(tree, right)
+        if again.equal is not False:
+            return Finding((again.equal and sure) or None, "notation", f"equal if constants are meant by {letters}")
+    for text in readings(a):
+        read = _tree(text, True)
+        if not isinstance(read, str) and comparison.answers(read, right).equal is not False:
+            return Finding(None, "notation", f"equal if it means {text}"[:200])
+    if ("(" in a or "[" in a) and (name := unknown_call(a, b, right)):
+        return Finding(None, "notation", f"{name!r} is perhaps a function")
+    return None
 
 
 def _recurs(a: Fraction, b: Fraction) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mathsynth.verifier.grammar import Grammar
 
 
+_RUN_ON = re.compile(r"[A-Za-z]?(?:ln|lg|tan|abs|sqrt|cbrt)[A-Za-z]")  # lnx is no product of l, n and x
 _INDEX_WORDS = frozenset(
     (
         "max",
@@ -71,6 +72,8 @@ def word_is_maths(p: Grammar, word: str) -> bool:
     if before is not None and p.depth == 0 and known_unit(word) is not None and only_numbers_before(p):
         return before.kind not in ("num", "rec") and not p.found[p.i].spaced
     if word.lower() in ("and", "or", "if", "for", "is", "in", "to", "of", "percent"):
+        return False
+    if _RUN_ON.match(word):
         return False
     if len(word) >= 3 and (re.search("[eiouEIOU]", word) or len(word) > 5) and not word.isupper():
         return False

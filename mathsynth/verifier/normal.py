@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 
@@ -138,8 +139,9 @@ _SIGNS = {
     "∥": r"\parallel ",
     "⊥": r"\perp ",
 }
-_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix", strict=True))
-_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙᵢⱼₖₘₓ", "0123456789+-nijkmx", strict=True))
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂᵝᵞᵟᵠᵡªꟲꟳ"
+_LOWERED = "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ"
+_SUPER, _SUB = ({c: unicodedata.normalize("NFKC", c).replace("−", "-") for c in row} for row in (_RAISED, _LOWERED))
 _FRACTIONS = {
     "½": (1, 2),
     "⅓": (1, 3),
@@ -160,17 +162,23 @@ _FRACTIONS = {
     "⅑": (1, 9),
     "⅒": (1, 10),
 }
-# Invisible characters that carry no meaning. The bidi overrides U+202A..202E and U+2066..2069 are left in place:
-# they change what a reader sees, so a text with one of them must never be read as a number.
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\u00ad"))
+# Invisible characters that carry no meaning. The invisible comma U+2063 and plus U+2064 have one and stay, and so do
+# the bidi overrides U+202A..202E and U+2066..2069, which change what a reader sees: a text with one of them must
+# never be read as a number.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
 _TABLE: dict[int, str | None] = {
     **{ord(c): f"\\{name} " for c, name in _GREEK.items()},
     **{ord(c): sign for c, sign in _SIGNS.items()},
     **{ord(c): rf"\frac{{{a}}}{{{b}}}" for c, (a, b) in _FRACTIONS.items()},
     **_INVISIBLE,
+    0x2061: " ",  # a function is applied: sin x
+    0x2062: "*",
 }
+# ① is a label: beside another digit it is no digit, as NFKC would have it
+_ENCLOSED = re.compile("([①-⒛⓪㉈-㉟㊀-㊉㊱-㊿])")
 # 12m², 3.5 cm³ at the end of a text: the raised digit makes it prose, and the letter a unit
 _METRES = re.compile(r"(?<=\d)\s?([kcmd]?m)([²³])(?=\s*[.,;]?\s*$)")
+_ORDINAL = re.compile(r"(?<=\d)(?:ˢᵗ|ⁿᵈ|ʳᵈ|ᵗʰ)")
 _SUPER_RUN = re.compile(f"[{''.join(_SUPER)}]+")
 _SUB_RUN = re.compile(f"[{''.join(_SUB)}]+")
 _SPACING = re.compile(
@@ -182,21 +190,19 @@ _SPACING = re.compile(
 _FRAME = re.compile(
     r"\\(?:underline|uline|textcolor\s*\{[^{}]*\}|mathop|mathbin|mathrel|ensuremath|bbox)\s*\{([^{}]*)\}"
 )
-_TAGS = re.compile(r"</?(?:b|i|u|strong|em|span|p|center|font)(?:\s[^<>]*)?>", re.I)
-_ENTITIES = (
-    ("&lt;", "<"),
-    ("&gt;", ">"),
-    ("&le;", r"\le "),
-    ("&ge;", r"\ge "),
-    ("&nbsp;", " "),
-    ("&times;", r"\times "),
-    ("&pi;", r"\pi "),
-)
+_TAGS = re.compile(r"</?(?:b|i|u|strong|em|span|font)(?:\s[^<>]*)?>", re.I)
+_BLOCKS = re.compile(r"</?(?:p|center|div|br|li|ul|ol|td|th|tr|table|pre|code)(?:\s[^<>]*)?/?>", re.I)
+_SUP_SUB = re.compile(r"<(?P<tag>sup|sub)>(?P<text>.*?)</(?P=tag)>", re.I)
+_ENTITY = re.compile(r"&#?\w{2,10};")
 _GROUP_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|\\!,|\{\\,\}|\\;|\\ |,\s*\\!)\s*(?=\d{3}(?!\d))")
-_ESCAPED_SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|~|(?<!\\)\\\n")
-_MARKS = re.compile(r"\*\*|__(?=\w)|(?<=\w)__|`")
+_ESCAPED_SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|(?<!\\)\\\n")
+# a tie is a space, but neither 5~6 (from 5 to 6) nor ~~5~~ (struck out)
+_STRUCK = re.compile(r"(?:^|(?<=\s))~~(?=\S)")
+_TIE = re.compile(r"~(?:(?<!\d~)|(?!\d)|(?=\d{3}(?!\d)))")
+_SEAM = "\ufffd"
+_MARKS = re.compile(r"(?P<left>[\w)\]}])?(?:\*\*|__(?=\w)|(?<=\w)__|`)+(?P<right>(?=[\w(\[{]))?")
 _STARS = re.compile(r"(?P<power>(?<=[A-Za-z0-9)\]}])\*\*(?=[-+A-Za-z0-9({\\.])| \*\* )|\*\*")
-_HALF_DAY = re.compile(r"(?:^|[\s.])[ap]\.m\.$", re.I)
+_NO_STOP = re.compile(r"(?:^|[\s.])[ap]\.m\.$|&#?\w{2,10};$", re.I)
 _OUTER = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _BOX = re.compile(r"\s*\\(?:boxed|fbox|framebox)\s*\{")
 
@@ -205,11 +211,17 @@ def to_latex(text: str) -> str:
     """Every Unicode sign that has a LaTeX or ASCII spelling in that spelling; invisible characters gone."""
     if text.isascii():
         return text
+    text = _ORDINAL.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
     text = _METRES.sub(lambda m: rf"\text{{ {m[1]}}}^{2 if m[2] == '²' else 3}", text)
     text = _SUPER_RUN.sub(lambda m: "^{" + "".join(_SUPER[c] for c in m[0]) + "}", text)
     text = _SUB_RUN.sub(lambda m: "_{" + "".join(_SUB[c] for c in m[0]) + "}", text)
     text = text.translate(_TABLE)
-    return text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_TABLE)
+    if text.isascii():
+        return text
+    if len(text) == 1 or not _ENCLOSED.search(text):
+        return unicodedata.normalize("NFKC", text).translate(_TABLE)
+    parts = _ENCLOSED.split(text)
+    return "".join(p if i % 2 else unicodedata.normalize("NFKC", p).translate(_TABLE) for i, p in enumerate(parts))
 
 
 def unwrap(text: str) -> str:
@@ -219,8 +231,8 @@ def unwrap(text: str) -> str:
         text = text.strip().strip("\u200b")
         if text.endswith("....") and not text.endswith("....."):
             text = text[:-1]  # 0.333... and a full stop
-        stop = text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("...", r"\.", r"\,", r"\;"))
-        if stop and not _HALF_DAY.search(text):
+        stop = text.endswith((".", "。", "，", ";", ",")) and not text.endswith(("..", r"\.", r"\,", r"\;"))
+        if stop and not _NO_STOP.search(text):
             text = text[:-1].rstrip()
         for left, right in _OUTER:
             if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
@@ -259,22 +271,33 @@ def _unbox(text: str) -> str:
 def clean(text: str) -> str:
     """One notation for both sides: LaTeX signs, no wrappers, no spacing commands; still the same mathematics."""
     if "<" in text or "&" in text:
-        text = _TAGS.sub("", text)
-        text = re.sub(r"<sup>(.*?)</sup>", r"^{\1}", re.sub(r"<sub>(.*?)</sub>", r"_{\1}", text))
-        for entity, sign in _ENTITIES:
-            text = text.replace(entity, sign)
+        text = _BLOCKS.sub(" ", _TAGS.sub("", text))
+        text = _SUP_SUB.sub(lambda m: f"{'^' if m['tag'][2] in 'pP' else '_'}{{{m['text']}}}", text)
+        text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
     text = unwrap(to_latex(text))
     text = _FRAME.sub(r"\1", text) if "\\" in text else text
     if "\\" in text or "{" in text:
         text = _GROUP_COMMA.sub("", text)
         text = _SPACING.sub(" ", text)
         text = _ESCAPED_SPACE.sub(" ", text)
+        text = _TIE.sub(" ", text) if "~" in text and not _STRUCK.search(text) else text
     text = _TIMES.sub(r"\\times ", text) if "x" in text or "X" in text else text
     text = text.replace("per cent", "percent") if "per cent" in text else text
     if "**" in text:
         text = _powers(text)
-    text = _MARKS.sub("", text) if "*" in text or "`" in text or "__" in text else text
+        if text.count("**") % 2 and "**" in text.strip("* "):
+            text = text.replace("**", _SEAM)  # neither pairs nor a power: 2** -1
+    text = _MARKS.sub(_unmark, text) if "*" in text or "`" in text or "__" in text else text
     return unwrap(_undollar(text))
+
+
+def _unmark(mark: re.Match[str]) -> str:
+    """A mark of bold or code text taken out; between digits or letters a sign stays that nothing reads."""
+    left, right = mark["left"] or "", mark["right"] is not None
+    if not left or not right:
+        return left
+    after = mark.string[mark.end()]
+    return f"{left} " if left.isdigit() and after.isalpha() else left + _SEAM
 
 
 def _powers(text: str) -> str:
@@ -295,8 +318,8 @@ def _powers(text: str) -> str:
     return text if plain.count("**") % 2 else plain
 
 
-# `3 x 10^8`: the letter between a number and a power of ten is a multiplication sign
-_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
+# `3 x 10^8`, `2 x 3`: the letter between a number and a power of ten, or apart between numbers, is a sign
+_TIMES = re.compile(r"(?<=\d)(?:\s*[xX]\s*(?=10\s*(?:\^|\*\*))|\s+[xX]\s+(?=\d))")
 
 
 def _undollar(text: str) -> str:

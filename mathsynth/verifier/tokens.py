@@ -37,6 +37,7 @@ _SCAN = re.compile(
     r"""(?P<ws>\s+)
     |(?P<rec>\d*\.\d*\\(?:overline|bar)\s*(?:\{\s*\d+\s*\}|\d)|\d*\.\d*\\dot\s*\{?\s*\d\s*\}?(?:\d*\\dot\s*\{?\s*\d\s*\}?)?
        |\d*\.\d*\(\d+\)(?![\d^!])|\d*\.\d{3,}\s*(?:\.\.\.|\\[lc]?dots(?![A-Za-z])))
+    |(?P<code>0[xX][0-9A-Fa-f]|0[bB][01]|0[oO][0-7])
     |(?P<num>(?:\d+\.?\d*|\.\d+)[eE][+-]?\d+(?![A-Za-z\d.])|\d+\.\d+|\d+\.(?![.\d])|\.\d+|\d+)
     |(?P<begin>\\begin\s*\{\s*(?:array|tabular)\s*\}\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}|\\begin\s*\{[A-Za-z]+\*?\})
     |(?P<end>\\end\s*\{[A-Za-z]+\*?\})
@@ -80,6 +81,8 @@ def tokens(text: str) -> list[Token]:
                 continue
             name = _ALIAS.get(name, name)
             out.append(Token("op" if not name.isalpha() else "cmd", name, spaced))
+        elif kind == "code":
+            raise Unparsed("a number in a program's base")
         elif kind == "word":
             out.append(Token("let" if len(value) == 1 else "word", value, spaced))
         elif kind == "han":
@@ -102,7 +105,7 @@ def tokens(text: str) -> list[Token]:
 
 
 _ESCAPED = {"%": "%", "{": "{{", "}": "}}", "|": "||", "&": "&", "#": "#", "_": "_"}
-_PLAIN = {"**": "^", "==": "=", "≠": "!=", "~": " "}
+_PLAIN = {"**": "^", "==": "=", "≠": "!="}
 
 
 def _group(text: str, i: int) -> tuple[str, int]:

@@ -193,7 +193,9 @@ _LEAD = re.compile(
 # words after a number that say more than what is counted
 _NO_UNIT = re.compile(
     r"\b(?:or|and|but|if|when|unless|except|not|is|are|at|to|than|other|squared|cubed|half|halves|thirds?|fourths?|fifths?"
-    r"|sixths?|eighths?|tenths?|less|fewer|minus|plus|times|factorial|correct|wrong|maybe|perhaps|rejected|infinity)\b"
+    r"|sixths?|sevenths?|eighths?|ninths?|tenths?|(?:hundred|thousand|million|billion)(?:th)?s?|mio|mln|bn|lakhs?|crores?|less|fewer|minus|plus|times|factorial|correct|wrong|maybe|perhaps|rejected|infinity"
+    r"|[abnxyz]?(?:sin|cos|tan|cot|csc|ln|log|exp|sqrt|pi)[abhknrtxyz])\b"  # 2 sinx
+    r"|^\s*(?:[十百千万亿兆半折成的多余]|以[上下内外])"  # 5千 is 5000
 )
 
 
@@ -245,7 +247,7 @@ def _known(raw: str) -> Unit | None:
             if not re.fullmatch(r"-?\d{1,2}", digits):
                 return None
             power = int(digits)
-            if last is None or abs(power) > 9:
+            if last is None or abs(power) > (9 if part[0] == "^" else 3):
                 return None
             unit = known_unit(last)
             assert unit is not None

@@ -64,6 +64,12 @@ RENAMED = {
     "arcsinh": "arsinh",
     "arccosh": "arcosh",
     "arctanh": "artanh",
+    "tg": "tan",
+    "ctg": "cot",
+    "cotg": "cot",
+    "cosec": "csc",
+    "arctg": "arctan",
+    "arcctg": "arccot",
 }
 GREEK = {
     "alpha",
@@ -107,7 +113,7 @@ GREEK = {
     "star",
     "circ",
 }
-PLAIN: dict[str, Node] = {"pi": PI, "inf": INF, "infinity": INF, "oo": INF, "infty": INF, "Infinity": INF}
+PLAIN: dict[str, Node] = {"pi": PI, "Pi": PI, "inf": INF, "infinity": INF, "oo": INF, "infty": INF, "Infinity": INF}
 DECOR = {
     "vec",
     "overrightarrow",
