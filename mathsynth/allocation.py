@@ -22,8 +22,8 @@ problem's own samples alone. So timing decides nothing until the budget binds, a
 a choice is made with at most all slots' outcomes still open, which shifts about that many samples between problems of
 nearly equal gain. Without a budget the order is of no consequence, and problems are asked in the order of the list.
 
-A budget counts what is under way at the mean cost of a sample, so that a run ends near it; then every problem ends
-where it stands.
+A budget counts what is under way at the mean cost of a sample, or while little is known of that at the most that one
+may cost, so that a run ends near it; then every problem ends where it stands.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
+
+from mathsynth.budget import has_room
 
 Policy = Literal["fixed", "uniform", "prop2diff", "adaptive"]
 Outcome = Literal["correct", "wrong", "undecided", "failed"]
@@ -173,6 +175,8 @@ class Allocator:
         """
         self.policy, self.k, self.max_trials, self.pilot = policy, k, max_trials, min(pilot, max_trials)
         self.token_budget, self.tokens, self.spent = token_budget, 0, False
+        self.most_tokens = 0
+        """What a sample may cost, as far as the caller knows."""
         self.max_fail = 0.0
         """The largest f so far; final once it is 1 or the last pilot is over."""
         self._ranked = policy == "adaptive" and token_budget is not None
@@ -213,6 +217,12 @@ class Allocator:
         self._look(trials)
         return trials.number
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing more is asked until those under way have told what they cost."""
+        budget, under_way = self.token_budget, self._under_way
+        return budget is not None and not has_room(budget, self.tokens, self.most_tokens, self._replies, under_way)
+
     def resize(self, window: int) -> None:
         """Another window, for policies that have one: it changes how far ahead problems are added, and no result."""
         if self.window != math.inf:
@@ -227,7 +237,7 @@ class Allocator:
 
     def next(self) -> tuple[int, int] | None:
         """The next (problem, sample) to ask, or None if nothing is wanted now."""
-        if self.spent:
+        if self.spent or self.waits:
             return None
         fresh = not self._closed and self._added - self._oldest < self.window
         while self._queue:

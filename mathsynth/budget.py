@@ -45,6 +45,17 @@ class Budget(BaseModel):
     """Dollars, by the `price` of each model."""
 
 
+def has_room(limit: float, spent: float, most: float, replies: int, under_way: int) -> bool:
+    """Whether one more may be under way: if all may cost `most`, or what replies cost so far, for twice their number.
+
+    So a run that knows little of its costs begins with what it can pay for in any case, and one that knows more ends
+    near its limit. One may always go.
+    """
+    count = under_way + 1
+    each = spent / replies if count <= 2 * replies else most
+    return count == 1 or spent + count * each <= limit
+
+
 class Purse:
     """A budget while it is spent. What is under way counts as the mean of what came, so a run ends near its budget."""
 
@@ -54,6 +65,8 @@ class Purse:
         self.tokens, self.usd, self.replies, self.under_way = 0, 0.0, 0, 0
         self.reason = ""
         """Why the run must end, once it must."""
+        self.paid: set[str] = set()
+        """Models that answered."""
         self.lost: dict[str, tuple[int, int]] = {}
         """Prompt and completion tokens of useless replies, by model."""
         self.earlier_s, self._started = 0.0, time.monotonic()
@@ -64,17 +77,19 @@ class Purse:
         return self.earlier_s + time.monotonic() - self._started
 
     def room_for(self, model: str, prompt: float, completion: float) -> bool:
-        """Whether one more may go though nobody knows yet what one costs: if all may be as long as this. One may."""
-        if self.replies or not self.under_way:
-            return True
-        count, tokens = self.under_way + 1, prompt + completion
-        usd = self._cost(model, prompt, completion)
-        limits = ((self.budget.tokens, tokens), (self.budget.usd, usd))
-        return all(limit is None or count * each <= limit for limit, each in limits)
+        """Whether one more may go before those under way have told what they cost. One may always."""
+        limits: tuple[tuple[float | None, float, float], ...] = (
+            (self.budget.tokens, self.tokens, prompt + completion),
+            (self.budget.usd, self.usd, self._cost(model, prompt, completion)),
+        )
+        return all(
+            limit is None or has_room(limit, spent, most, self.replies, self.under_way) for limit, spent, most in limits
+        )
 
     def pay(self, model: str, prompt: int, completion: int) -> None:
         """A reply came."""
         self.replies += 1
+        self.paid.add(model)
         self._spend(model, prompt, completion)
 
     def lose(self, model: str, prompt: int, completion: int) -> None:

@@ -4,7 +4,7 @@ A request whose reply is in the journal is not sent; any other passes the model'
 its servers are there, where they are ours (`servers.py`).
 Retryable errors back off with full jitter; a Retry-After holds the whole model back. An error that the server answered
 uses up the request's `retries`; a server that answers nobody, or only says "too many", is waited for, up to
-`give_up_after_s`, then the run stops in order. Failures are never stored as replies.
+`give_up_after_s` (sooner if it never was there), then the run stops in order. Failures are never stored as replies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from mathsynth.backends.base import Backend, Home, ModelConfig, Reply, Request
 from mathsynth.budget import Purse
 from mathsynth.errors import BackendError, RunError, Stopped
-from mathsynth.journal import Journal
+from mathsynth.journal import Journal, knows
 from mathsynth.limits import Gate
 from mathsynth.progress import Meter
 from mathsynth.records import Usage
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 30.0
 REFUSED_AT_FIRST = 20
 """Refusals before any answer that stop the run."""
+UNHEARD_S = 60.0
+"""Seconds until a run gives up on a server that was never there, unless its config says otherwise."""
 QUEUE_EVERY_S, QUEUE_UNKNOWN_S = 1.0, 60.0
 """Seconds between two looks at a server's queue, and between two tries where it can't be seen."""
 SERVERS_EVERY_S = 0.2
@@ -92,6 +94,8 @@ class Caller:
         self._alive_at = 0.0
         """When the latest of the answered requests was sent: a server that goes away still answers earlier ones."""
         self._refused = 0
+        self._heard: bool | None = None
+        """Whether its servers are known to be somewhere; None before that is asked."""
         self._busy_since = 0.0
 
     async def complete(self, request: Request) -> Reply:
@@ -183,8 +187,7 @@ class Caller:
         max_tokens = first.sampling.max_tokens
 
         def room() -> bool:
-            # Where replies come all at once, a budget would be overrun before the first tells what one costs.
-            return not self.config.patient or self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
+            return self._purse.room_for(self.config.model, prompt_tokens, max_tokens)
 
         while True:
             try:
@@ -208,7 +211,7 @@ class Caller:
                 if error.limited or (error.unreachable and self._alive_at < sent):
                     since = waiting_since if error.limited else max(self._last_answer, waiting_since)
                     silent = time.monotonic() - since
-                    if silent > self.config.give_up_after_s:
+                    if silent > self._patience(error):
                         if self._last_answer > waiting_since:
                             raise  # others were answered while this one was tried: it is this request
                         raise Stopped(f"{self.config.model}: no answer for {silent:.0f} s ({error})") from None
@@ -228,6 +231,15 @@ class Caller:
                     else:
                         self._count(reply)
                 return replies
+
+    def _patience(self, error: BackendError) -> float:
+        """Seconds of silence that are borne: fewer if this run never heard of a server there."""
+        config = self.config
+        if self._heard is None:
+            given = self._servers is not None or "give_up_after_s" in config.model_fields_set
+            self._heard = given or knows(self._journal.directory.parent, config.model)
+        self._heard = self._heard or error.limited or error.loading or config.model in self._purse.paid
+        return config.give_up_after_s if self._heard else min(UNHEARD_S, config.give_up_after_s)
 
     def _note(self, error: BackendError) -> None:
         # A server may repeat what it was sent, and some of that may be secret.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,9 @@ import orjson
 from mathsynth.recipe import Recipe, Step
 from mathsynth.records import SCHEMA
 from mathsynth.shards import KEY, MANIFEST, STEPS, read_steps, write_json
+
+LONGEST, ALIKE = 60, 20
+"""Characters of a value that are shown, and how many of them are the same in both at most, so that others are seen."""
 
 
 def changes(recipe: Recipe, run: Path) -> list[str]:
@@ -82,10 +86,23 @@ def _differences(old: Any, new: Any, place: str) -> Iterator[str]:
         for key in sorted({*old, *new}):
             if key != "before":
                 yield from _differences(old.get(key), new.get(key), f"{place}.{key}".replace(".config.", "."))
+    elif _alike(old, new):
+        for number, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _differences(one, other, f"{place}.{number}")
     elif old != new:
-        yield f"{place}: {_short(old)} -> {_short(new)}"
+        yield f"{place}: {' -> '.join(_short(orjson.dumps(old).decode(), orjson.dumps(new).decode()))}"
 
 
-def _short(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 60 else text[:57] + "..."
+def _alike(old: Any, new: Any) -> bool:
+    """Whether both are lists of as many mappings."""
+    lists = isinstance(old, list) and isinstance(new, list) and len(old) == len(new)
+    return lists and all(isinstance(item, dict) for item in [*old, *new])
+
+
+def _short(old: str, new: str) -> Iterator[str]:
+    """Both texts, or of long ones the part from a little before they differ."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+    begin = max(0, same - ALIKE) if max(len(old), len(new)) > LONGEST else 0
+    for text in (old, new):
+        shown = "..." * bool(begin) + text[begin:]
+        yield shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."

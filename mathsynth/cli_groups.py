@@ -61,7 +61,10 @@ def recipe_list() -> None:
 @recipe_app.command("check")
 def recipe_check(recipe: RecipeArg, sets: Sets = []) -> None:  # noqa: B006
     """What is wrong with a recipe, file and line, without a model call."""
+    from mathsynth.stages.input import look
+
     found = resolved(recipe, sets)
+    look(found.input, found.base)
     typer.echo(f"{found.path}: fine; {len(found.steps)} steps: {', '.join(step.name for step in found.steps)}")
 
 

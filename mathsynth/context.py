@@ -71,14 +71,15 @@ class Context:
         hear: Callable[[], Control] | None = None,
         watch: Callable[[str, Request, Reply], None] | None = None,
         redact: Callable[[Any], Any] | None = None,
+        hide: Callable[[str], str] | None = None,
         purse: Purse | None = None,
         sandbox: Sandbox | None = None,
         fleet: Fleet | None = None,
     ) -> None:
         """`directory` is the stage's own, `replies` its journal's folder, `base` what relative paths start from.
 
-        `redact` takes out of text or plain data what came from the environment, `hear` says what the run is told,
-        `fleet` holds the servers that are ours.
+        `redact` takes what came from the environment out of text or plain data, `hide` out of messages; `hear` says
+        what the run is told, `fleet` holds the servers that are ours.
         """
         self.stage, self.directory, self.base, self.seed = stage, directory, base, seed
         self.info, self.meter = info or RunInfo(), meter or Meter(stage)
@@ -87,7 +88,8 @@ class Context:
         self._chats = lru_cache(CHATS_KEPT)(self._render)
         # A Stop is false until it is told to stop, so `or` would put another in its place.
         self._display, self._watch, self._stop = display or Silent(), watch, Stop() if stop is None else stop
-        self._redact, self._purse, self._fleet = redact or (lambda data: data), purse or Purse(), fleet
+        self._redact, self._hide = redact or (lambda data: data), hide or str
+        self._purse, self._fleet = purse or Purse(), fleet
         self._control, self._paused, self._again = Control(), False, False
         self._hear = hear or (lambda: self._control)
         self._loop = asyncio.new_event_loop()
@@ -106,6 +108,10 @@ class Context:
     def chat(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         """What a model is told: a prompt of `prompt_names()`, in its answer format and after its worked examples."""
         return self._chats(model, prompt, **values)
+
+    def prompt(self, name: str) -> str:
+        """The text of a prompt, before anything is put into it."""
+        return self._prompts[name].text
 
     def _render(self, model: str, prompt: str, **values: object) -> tuple[Message, ...]:
         config = self.model(model)
@@ -371,7 +377,7 @@ class Context:
                     raise RuntimeError(f"stage {self.stage} was given no way to start servers")
                 servers = self._fleet.servers(name, config.model, serve)
             self._callers[name] = Caller(
-                config, self._connect, self.journal, self.meter, self._ended, self._redact, self._purse, servers
+                config, self._connect, self.journal, self.meter, self._ended, self._hide, self._purse, servers
             )
             self._callers[name].gate.set(self.in_flight(name), self._paused)
         return self._callers[name]

@@ -55,6 +55,7 @@ class BackendError(MathsynthError):
     `retryable`: asking again may help (rate limit, server error, dropped connection).
     `fatal`: no request of this run can succeed (bad key, unknown model, nobody listening after all retries).
     `unreachable`: no server answered at all (refused, dropped, gateway down), so it is no fault of this request.
+    `loading`: one answered that it can't yet (503), so it is there.
     `limited`: the server was asked too much at once or too often (429).
     `retry_after`: seconds the server asked us to wait, if it did.
     `tokens`: prompt and completion tokens that were used up all the same.
@@ -67,10 +68,11 @@ class BackendError(MathsynthError):
         retryable: bool = False,
         fatal: bool = False,
         unreachable: bool = False,
+        loading: bool = False,
         limited: bool = False,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(reason)
         self.retryable, self.fatal, self.unreachable, self.limited = retryable, fatal, unreachable, limited
-        self.retry_after = retry_after
+        self.loading, self.retry_after = loading, retry_after
         self.tokens = (0, 0)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from mathsynth.errors import RunError
+from mathsynth.errors import BadRow, RunError
 from mathsynth.shards import REPLIES, atomic, open_lines, shard_name, sync_directory
 
 log = logging.getLogger(__name__)
@@ -233,6 +233,15 @@ def _spent(replies: Path) -> dict[str, Tokens]:
         if number:
             found[folder.name if steps else ""] = Tokens(number, prompt, completion)
     return found
+
+
+def knows(folder: Path, model: str) -> bool:
+    """Whether one of the journals in a folder begins with a reply of this model."""
+    for path in folder.glob("*/[0-9]*.jsonl*"):
+        with suppress(ValueError, KeyError, TypeError, OSError, BadRow):
+            if orjson.loads(next(open_lines(path), b""))["model"] == model:
+                return True
+    return False
 
 
 def _pack(path: Path) -> None:

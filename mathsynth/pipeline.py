@@ -96,7 +96,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         for line in [*recipe.notes, *changes(recipe, run)]:
             options.say(line)
         with atomic(run / RECIPE) as file:
-            file.write(recipe.text.encode())
+            file.write(recipe.stored.encode())
         write_steps(run, steps if part is not None else recipe.steps)
         if part is not None:
             write_part(run, part, recipe.path, recipe.sets)
@@ -319,6 +319,7 @@ def _context(run: _Run, step: Step, directory: Path, replies: Path, meter: Meter
         hear=run.live.control,
         watch=options.watch,
         redact=recipe.document.redact,
+        hide=recipe.document.hide,
         purse=run.purse,
         sandbox=run.sandbox,
         fleet=run.fleet,

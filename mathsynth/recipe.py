@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import xxhash
@@ -24,19 +24,20 @@ from mathsynth.backends.base import ModelConfig
 from mathsynth.budget import Budget
 from mathsynth.errors import BadRow, UsageError
 from mathsynth.prompts import Prompt, find_prompt, format_fault, read_shots
-from mathsynth.readers import Source
+from mathsynth.readers import Source, places
 from mathsynth.records import Problem, Record
+from mathsynth.resources import find_recipe as find_recipe
 from mathsynth.resources import folder, resolve
 from mathsynth.sandbox.results import VERSION as SANDBOX_VERSION
 from mathsynth.sandbox.results import Config as Sandbox
 from mathsynth.settings import ConfigError, Place, dotted, unknown, validate
-from mathsynth.stages import StageConfig, load_stage, stage_names
+from mathsynth.stages import Flow, StageConfig, load_stage, stage_names
 from mathsynth.stages import input as input_stage
 from mathsynth.steps import Step as Step
 from mathsynth.strategy import Strategy, choose, followed
 from mathsynth.verifier import VERSION as VERIFIER_VERSION
 from mathsynth.verifier import Policy
-from mathsynth.yamlfile import Document, fill_from_env, load, override, parse_value
+from mathsynth.yamlfile import Document, fill_from_env, load, override
 
 INPUT = "input"
 Named = list[tuple[str, str, StageConfig | None]]
@@ -50,6 +51,8 @@ class Head(BaseModel):
 
     name: str = Field(default="", pattern=r"^[\w.-]*$")
     """The run's name; the recipe's file name if empty. Runs go to `runs/<name>`."""
+    base: str = ""
+    """The folder that relative paths start from, if it is not the recipe's own; a run's `recipe.yaml` names it."""
     description: str = ""
     """One sentence on what the recipe is for."""
     seed: int = 0
@@ -90,7 +93,14 @@ class Recipe:
     @property
     def base(self) -> Path:
         """What relative paths in the recipe start from."""
-        return self.path.parent
+        return self.path.parent / self.head.base
+
+    @property
+    def input(self) -> input_stage.Config:
+        """What its problems are read from."""
+        config = self.steps[0].config
+        assert isinstance(config, input_stage.Config)
+        return config
 
     @property
     def notes(self) -> list[str]:
@@ -108,25 +118,21 @@ class Recipe:
     @property
     def text(self) -> str:
         """The resolved recipe as YAML, without anything that came from the environment."""
-        return yaml.safe_dump(self.document.redact(self.document.data), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(self.document.unfilled, sort_keys=False, allow_unicode=True)
 
-
-def find_recipe(given: str) -> Path:
-    """A recipe by path, or by name among those that ship with mathsynth. UsageError naming these."""
-    path = Path(given)
-    if path.is_file():
-        return path.resolve()
-    shipped = folder("recipes")
-    if re.fullmatch(r"[\w-]+", given) and (shipped / f"{given}.yaml").is_file():
-        return shipped / f"{given}.yaml"
-    names = ", ".join(sorted(found.stem for found in shipped.glob("*.yaml")))
-    raise UsageError(f"{given}: no such recipe file; shipped ones: {names}")
+    @property
+    def stored(self) -> str:
+        """The same to be run from any folder: with its name and what its relative paths start from."""
+        base = {} if self.base == folder("recipes") else {"base": str(self.base)}
+        # A base that is written down as a whole may come from the environment.
+        own = {"name": self.name} | base | self.document.unfilled | ({} if Path(self.head.base).is_absolute() else base)
+        return yaml.safe_dump(own, sort_keys=False, allow_unicode=True)
 
 
 def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
     """The recipe with its overrides. UsageError with one line for each mistake: file, line, key, what is allowed."""
     document = load(path)
-    override(document, sets)
+    override(document, sets, path.parent / str(document.data.get("base") or ""))
     return replace(_parse(path, document), sets=tuple(sets))
 
 
@@ -149,6 +155,7 @@ class _Parser:
 
     def __init__(self, path: Path, document: Document, faults: list[str]) -> None:
         self.path, self.document, self.faults = path, document, faults
+        self.base = path.parent / str(document.data.get("base") or "")
 
     def recipe(self, only: str | None) -> Recipe | None:
         data = dict(self.document.data)
@@ -163,8 +170,9 @@ class _Parser:
         models = {name: self.model(name, settings) for name, settings in models_data.items()}
         first = self.input(input_data)
         if not steps_data:
-            self.fault(("steps",), f"this key is required: which stages run (there are: {', '.join(_usable())})")
-        configs = [(INPUT, INPUT, first)] if only in (None, INPUT) else []
+            stages = ", ".join(name for name in stage_names() if name != INPUT)
+            self.fault(("steps",), f"this key is required: which stages run (there are: {stages})")
+        configs: Named = [(INPUT, INPUT, first)] if only in (None, INPUT) else []
         configs += [self.step(name, settings) for name, settings in steps_data.items()] if only != INPUT else []
         prompts = self.prompts(configs)
         usable = {name: model for name, model in models.items() if model is not None}
@@ -176,16 +184,17 @@ class _Parser:
                 if model.price is None:
                     self.fault(("models", name), "price: this key is required, for budget.usd counts by it")
         if only is None:
+            self.check_sources(first)
             self.check_order(configs)
+            self.check_flow(configs)
         if self.faults or head is None or policy is None or first is None:
             return None
         recipe = Recipe(self.path, head, usable, policy, (), self.document)
         ready = [(n, s, c) for n, s, c in configs if c is not None]
         if only is None and head.strategy is not None and head.strategy.follow:
-            assert isinstance(first, input_stage.Config)
             try:
-                choice = choose(head.strategy, head.budget.tokens, input_stage.size(first, recipe.base)[0])
-                ready, said = followed(choice, ready, steps_data)
+                choice = choose(head.strategy, head.budget.tokens, input_stage.size(first, recipe.base).problems)
+                ready, said = followed(choice, ready, self.document.unfilled["steps"])
             except UsageError as error:
                 self.fault(("strategy",), str(error))
                 return None
@@ -228,12 +237,12 @@ class _Parser:
             return found
         try:
             # The examples themselves, not where they are, are what is sent and what names the step's output.
-            return found.model_copy(update={"few_shot": read_shots(resolve(found.few_shot, self.path.parent))})
+            return found.model_copy(update={"few_shot": read_shots(resolve(found.few_shot, self.base))})
         except (BadRow, UsageError) as error:
             self.fault((*place, "few_shot"), str(error))
             return None
 
-    def input(self, data: Any) -> StageConfig | None:
+    def input(self, data: Any) -> input_stage.Config | None:
         if data is None:
             self.fault((), "input: this key is required: which files hold the seed problems")
             return None
@@ -241,8 +250,14 @@ class _Parser:
             data = {"sources": [{"path": data}]}
         elif isinstance(data, list):
             data = {"sources": [{"path": item} if isinstance(item, str) else item for item in data]}
-        config: StageConfig | None = self.config(input_stage.Config, data, (INPUT,))
-        return config
+        return cast("input_stage.Config | None", self.config(input_stage.Config, data, (INPUT,)))
+
+    def check_sources(self, config: input_stage.Config | None) -> None:
+        for number, source in enumerate(config.sources if config else ()):
+            try:
+                places(source, self.base)
+            except UsageError as error:
+                self.fault((INPUT, "sources", number, "path"), str(error))
 
     def step(self, name: str, settings: Any) -> tuple[str, str, StageConfig | None]:
         place: Place = ("steps", name)
@@ -262,7 +277,7 @@ class _Parser:
         for name, _, config in configs:
             for prompt in config.prompt_names() if config else ():
                 try:
-                    read = find_prompt(prompt, [self.path.parent / "prompts"])
+                    read = find_prompt(prompt, [self.base / "prompts"])
                     read.check(config.prompt_values() if config else frozenset())
                     found[prompt] = read
                 except UsageError as error:
@@ -301,6 +316,16 @@ class _Parser:
                 return
             kind = module.GIVES or kind
 
+    def check_flow(self, configs: Named) -> None:
+        """What a step is given must be what it can do something with, or calls are paid for rows that are lost."""
+        flow = Flow()
+        for name, _, config in configs[1:]:
+            try:
+                flow = config.through(flow) if config else flow
+            except ConfigError as error:
+                for at, text in error.faults:
+                    self.fault(("steps", name, *at), text)
+
 
 def build_steps(
     recipe: Recipe, configs: Sequence[tuple[str, str, StageConfig]], prompts: dict[str, Prompt]
@@ -335,10 +360,6 @@ def build_steps(
         yield Step(number, name, stage, config, models, own, material, before)
 
 
-def _usable() -> list[str]:
-    return [name for name in stage_names() if name != INPUT]
-
-
 def shipped_recipes() -> list[tuple[str, str]]:
     """(name, description) of the recipes that ship."""
     return [
@@ -362,16 +383,16 @@ def read_recipe_for(
     document.data["steps"] = {name: steps.get(name) or {}}
     if sources or INPUT not in document.data:
         document.data[INPUT] = {"sources": [dict(source) for source in sources] or [{"path": "-"}]}
-    own = {*load_stage(stage).Config.model_fields}
+    own, base = {*load_stage(stage).Config.model_fields}, path.parent if path is not None else None
     for text in sets:
         key = text.partition("=")[0].split(".")[0].strip()
         if stage == INPUT and key in Source.model_fields and key not in own:
             for source in document.data[INPUT]["sources"]:
-                source[key] = parse_value(text.partition("=")[2])
+                override(Document(source), [text])
         elif key in own:
-            override(document, [f"{INPUT if stage == INPUT else f'steps.{name}'}.{text}"])
+            override(document, [f"{INPUT if stage == INPUT else f'steps.{name}'}.{text}"], base)
         elif key in {name, *TOP_KEYS}:
-            override(document, [text])
+            override(document, [text], base)
         else:
             raise UsageError(f"--set {text}: {unknown(key, own | TOP_KEYS)}")
     return _parse(path or Path.cwd() / f"{stage}.yaml", document, only=stage)

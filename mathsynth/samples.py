@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,14 @@ from mathsynth.allocation import Outcome
 from mathsynth.records import Difficulty, Problem, Verdict
 from mathsynth.verifier import CUT
 from mathsynth.verifier.vote import Same, Vote, vote
+
+CHARS_PER_TOKEN = 3.5
+"""English with digits, over common tokenizers."""
+
+
+def most_tokens(calls: int, max_tokens: int, prompt: Iterable[str]) -> int:
+    """What a sample of so many calls may cost, without what its earlier turns add to the prompts of later ones."""
+    return calls * (max_tokens + round(sum(map(len, prompt)) / CHARS_PER_TOKEN))
 
 
 @dataclass
@@ -81,3 +89,16 @@ def _pass_rate(samples: Sequence[Sample]) -> float | None:
     outcomes = [outcome_of(sample) for sample in samples]
     decided = outcomes.count("correct") + outcomes.count("wrong")
     return outcomes.count("correct") / decided if decided else None
+
+
+def unconfirmed(
+    problem: Problem, counted: Mapping[int, Sample], corrects: int, needed: int, same: Same
+) -> tuple[str, str]:
+    """Why the samples of a rewritten problem do not confirm the answer that it should have, or ("", "")."""
+    wrong = [sample for sample in counted.values() if outcome_of(sample) != "correct"]
+    rivals = elect(wrong, same).clusters
+    rival = rivals[0].votes if rivals else 0
+    if corrects >= needed and corrects > rival:
+        return "", ""
+    most = f", {rival} say {rivals[0].answer}" if rivals else ""
+    return "not_confirmed", f"{corrects} of {len(counted)} samples say {problem.answer} (needed: {needed}){most}"

@@ -54,8 +54,12 @@ def unknown(name: object, allowed: typing.Iterable[str], kind: str = "key") -> s
 
 
 def _faults(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
-    for fault in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for fault in found:
         place = tuple(fault["loc"])
+        below = [other for other in found if other["loc"][: len(place)] == place and other is not fault]
+        if fault["type"] == "too_short" and below:
+            continue  # an item that is wrong counts for none
         if fault["type"] == "extra_forbidden":
             yield place, unknown(place[-1], _fields_at(model, place[:-1]))
         elif fault["type"] == "missing":

@@ -130,6 +130,7 @@ class Wire:
                 f"{self.url} answered {said}",
                 retryable=True,
                 unreachable=status in (502, 503, 504),
+                loading=status == 503,
                 limited=status == 429,
                 retry_after=_retry_after(headers),
             )

@@ -10,19 +10,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
 
 from mathsynth.errors import UsageError
-from mathsynth.resources import folder
+from mathsynth.resources import from_shell, meant, shipped_recipe
 from mathsynth.settings import Place, dotted
 
 INPUT = "input"
+FILES = {"path", "few_shot", "personas"}
+"""Keys whose values are paths of files."""
 _BOOL, _NO_TYPES = "tag:yaml.org,2002:bool", ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
 Plain = TypeVar("Plain")
+_ADDRESS = re.compile(r"https?://[^\s@?#]+")
 _ENV = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -44,6 +47,8 @@ class Document:
     data: dict[str, Any]
     marks: dict[Place, str] = field(default_factory=dict)
     from_env: dict[str, str] = field(default_factory=dict)
+    unfilled: dict[str, Any] = field(default_factory=dict)
+    """The data as it was before the environment was read: what may be written down."""
 
     def where(self, place: Place) -> str:
         """`file:line` (or `--set …`) of the nearest key that was written down."""
@@ -55,6 +60,11 @@ class Document:
     def redact(self, data: Plain) -> Plain:
         """Text or plain data with every value from the environment put back to its `${NAME}`."""
         return cast("Plain", self._redact(data))
+
+    def hide(self, text: str) -> str:
+        """A message without what came from the environment, but for addresses, in which nothing is secret."""
+        secret = {value: name for value, name in self.from_env.items() if not _ADDRESS.fullmatch(value)}
+        return replace(self, from_env=secret).redact(text)
 
     def _redact(self, data: Any) -> Any:
         if isinstance(data, dict):
@@ -81,14 +91,20 @@ def load(path: Path) -> Document:
     return _load(path, ())
 
 
-def override(document: Document, sets: Sequence[str]) -> None:
-    """Apply `--set` texts: `models.teacher.model=x`, or `sample.k=4` for a key of a step."""
+def override(document: Document, sets: Sequence[str], base: Path | None = None) -> None:
+    """Apply `--set` texts: `models.teacher.model=x`, or `sample.k=4` for a key of a step.
+
+    With `base`, what the recipe's own paths start from, files that they name are looked for from the shell's folder.
+    """
     for text in sets:
         _set(document, text)
+    if base is not None:
+        _from_shell(document.data, (), document, base)
 
 
 def fill_from_env(document: Document) -> None:
     """Put in what `${NAME}` stands for. UsageError with `file:line` for a variable that is not set."""
+    document.unfilled = document.data
     document.data = _fill(document.data, document, ())
 
 
@@ -117,10 +133,10 @@ def _base(given: str, path: Path, where: str) -> Path:
     beside = (path.parent / given).resolve()
     if beside.is_file():
         return beside
-    shipped = folder("recipes") / f"{given}.yaml"
-    if re.fullmatch(r"[\w-]+", given) and shipped.is_file():
+    if (shipped := shipped_recipe(given)) is not None:
         return shipped
-    raise UsageError(f"{where}: extends: no such file: {beside}, and no recipe of that name ships with mathsynth")
+    said = f"no such file: {beside}, and no recipe of that name ships with mathsynth{meant(given)}"
+    raise UsageError(f"{where}: extends: {said}")
 
 
 def _parse(text: str, path: Path) -> Document:
@@ -198,10 +214,21 @@ def _set(document: Document, text: str) -> None:
             raise UsageError(f"--set {text}: {dotted(tuple(parts[: number + 1]))} has no keys below it")
         here = here[part]
     here[parts[-1]] = parsed
+    for place in [place for place in document.marks if place[: len(parts)] == tuple(parts)]:
+        del document.marks[place]  # what was written there holds no more
     for length in range(1, len(parts) + 1):
         document.marks.setdefault(tuple(parts[:length]), f"--set {text}")
-    document.marks[tuple(parts)] = f"--set {text}"
     _spell_out_input(document)
+
+
+def _from_shell(value: Any, place: Place, document: Document, base: Path) -> None:
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        here = (*place, key)
+        if isinstance(item, dict | list):
+            _from_shell(item, here, document, base)
+        elif key in FILES and isinstance(item, str) and "${" not in item and document.where(here).startswith("--set "):
+            hub = value.get("format") == "datasets" and not os.path.exists(item)  # the name of a data set
+            value[key] = item if hub else from_shell(item, base)
 
 
 def _fill(value: Any, document: Document, place: Place) -> Any:

@@ -16,7 +16,7 @@ POLICIES = ["fixed", "uniform", "prop2diff", "adaptive"]
 
 
 def simulate(
-    policy, k, rates, *, slots, seed=0, max_trials=64, pilot=4, budget=None, window=None, watch=None, faults=0
+    policy, k, rates, *, slots, seed=0, max_trials=64, pilot=4, budget=None, window=None, watch=None, faults=0, most=0
 ):
     """Finished trials by problem, and samples issued, with random latencies drawn from `seed`.
 
@@ -24,11 +24,12 @@ def simulate(
     """
     latency = random.Random(seed)
     allocator = Allocator(policy, k=k, max_trials=max_trials, pilot=pilot, token_budget=budget, window=window)
+    allocator.most_tokens = most
     under_way, finished, issued, clock, added, written = [], {}, 0, 0.0, 0, 0
     while True:
         while len(under_way) < slots:
             job = allocator.next()
-            if job is None and not allocator.spent:
+            if job is None and not (allocator.spent or allocator.waits):
                 if added - written >= allocator.window:
                     break
                 if added < len(rates):
@@ -229,6 +230,14 @@ def test_a_spent_budget_ends_every_problem_in_order(policy):
     assert allocator.open == 0
     assert all(t.reason in ("target", "cap", "budget") for t in finished.values())
     assert [t.reason for t in finished.values()].count("budget") <= (len(RATES) if policy == "adaptive" else 8)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_budget_is_kept_though_all_slots_are_empty_at_first(policy):
+    # Samples of 10 tokens that might have cost 40: three of these are paid for in any case.
+    _, issued, allocator = simulate(policy, 8, RATES, slots=64, budget=120, most=40)
+    assert 12 <= issued <= 14
+    assert allocator.open == 0
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -12,7 +12,7 @@ import pytest
 
 from command_line import ms
 from fault_server import fault_server
-from mathsynth.budget import BOOK, Budget, Price, Purse, opened
+from mathsynth.budget import BOOK, Budget, Price, Purse, has_room, opened
 from mathsynth.journal import Journal, stored_usage
 from runs import IN_FLIGHT, Done, finish, generate, generate_here, replies, rows, start, step, unaccounted, write_recipe
 
@@ -50,6 +50,25 @@ def test_a_spent_budget_stops_in_order_and_a_larger_one_goes_on(tmp_path: Path) 
         assert generate_here(recipe, whole, server.url).code == 0
     assert unaccounted(run) == set()
     assert rows(step(run, "export") / "train.jsonl") == rows(step(whole, "export") / "train.jsonl")
+
+
+@pytest.mark.parametrize("budget", ["budget.tokens", "sample.token_budget"])
+def test_a_small_budget_is_not_overrun_by_what_goes_out_first(tmp_path: Path, budget: str) -> None:
+    recipe, run = write_recipe(tmp_path, 40), tmp_path / "run"
+    with fault_server(latency=0.01) as server:
+        done = generate_here(recipe, run, server.url, [f"{budget}=300", "models.teacher.max_in_flight=64"])
+        assert done.code == (3 if budget == "budget.tokens" else 0), done.err
+        assert 240 < server.tokens < 300 + 2 * REPLY_TOKENS
+
+
+def test_what_replies_cost_is_believed_for_twice_their_number() -> None:
+    def room(replies: int, under_way: int) -> bool:
+        return has_room(1000, 10 * replies, 300, replies, under_way)
+
+    assert [room(0, n) for n in range(5)] == [True, True, True, False, False]
+    assert [n for n in range(50) if room(3, n)] == list(range(6))
+    assert [n for n in range(50) if room(90, n)] == list(range(10))
+    assert has_room(10, 100, 300, 5, 0)  # or nothing would ever tell that it is spent
 
 
 def test_a_kill_buys_nothing_twice(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def test_the_name_export_leads_to_the_rows_of_the_settings_as_they_are(recipe: P
 
 def test_a_run_without_a_row_left_is_an_error(recipe: Path) -> None:
     done = ms(
-        "generate", recipe, "-o", "run", "--set", "sample.confirm_votes=7", "--set", "seed-expand.keep_seeds=false"
+        "generate", recipe, "-o", "run", "--set", "sample.confirm_votes=6", "--set", "seed-expand.keep_seeds=false"
     )
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "no row is left" in done.err
@@ -341,6 +341,27 @@ def test_plan_adds_up(recipe: Path) -> None:
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize(
+    ("keep", "dedupe", "label", "after"),
+    [
+        (True, False, ["4 to 8", "0 to 40"], "3 to 8"),  # one seed of four has no answer, so five may have none
+        (True, True, ["0 to 8", "0 to 40"], "0 to 8"),
+        (False, False, ["0 to 4", "0 to 32"], "0 to 4"),
+    ],
+)
+def test_plan_knows_that_label_asks_nothing_for_an_answered_problem(
+    tmp_path: Path, keep: bool, dedupe: bool, label: list[str], after: str
+) -> None:
+    steps = {"seed-expand": {"methods": {"inspired": {"prompt": "say"}}, "keep_seeds": keep}, "label": {}, "sample": {}}
+    if dedupe:
+        steps = {"seed-expand": steps["seed-expand"], "dedupe": {}, "label": {}, "sample": {}}
+    recipe = write_project(tmp_path / "labelled", steps=steps)
+    seeds = read_lines(recipe.with_name("seeds.jsonl"))
+    write_lines(recipe.with_name("seeds.jsonl"), [seeds[0] | {"answer": None}, *seeds[1:]])
+    table = cells(ms("plan", recipe, "-o", "run").out)
+    assert (table["label"][:2], table["sample"][0]) == (label, after)
+
+
 def test_plan_counts_what_is_done_as_free(recipe: Path) -> None:
     ms("generate", recipe, "-o", "run", "--until", "seed-expand")
     table = cells(ms("plan", recipe, "-o", "run").out)
@@ -374,7 +395,8 @@ def test_preview_shows_prompts_replies_and_verdicts_and_leaves_nothing(
 
 
 def test_preview_shows_most_when_nothing_comes_out(recipe: Path) -> None:
-    done = ms("preview", recipe, "-n", 1, "--set", "sample.max_trials=1", "--set", "sample.prompt=say")
+    sets = ("sample.max_trials=1", "sample.confirm_votes=1", "sample.prompt=say")
+    done = ms("preview", recipe, "-n", 1, *(word for text in sets for word in ("--set", text)))
     assert done.code == 1
     assert done.err == "no row is left after export\n"
     assert "Problem: Think of this. Think of this. What is 2 + 3?" in done.out

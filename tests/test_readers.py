@@ -268,6 +268,41 @@ def test_globs_folders_limits_and_packaged_data(tmp_path: Path) -> None:
         list(read(Source(path="data:no/such.jsonl"), tmp_path))
 
 
+def test_what_fields_does_not_name_is_read_from_the_layouts_own_column(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.jsonl", {"problem": "q", "answer": "2", "id": 1, "level": 3, "x": 0})
+    (row,) = problems(tmp_path, "a.jsonl", fields={"question": "problem"})
+    assert (row.question, row.answer, row.answer_source, row.level) == ("q", "2", "given", 3)
+    assert row.id == Problem(question="q", answer="2").id  # not 1, which is a line's number as likely as not
+    (row,) = problems(tmp_path, "a.jsonl", fields={"question": "problem", "answer": None})
+    assert (row.answer, row.level) == (None, 3)
+    keys = [
+        input_stage.Config(sources=(Source(path="a.jsonl", fields=fields),)).model_dump_json()  # type: ignore[arg-type]
+        for fields in ({"question": "problem"}, {"question": "problem", "answer": None})
+    ]
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"question": "problem"},
+            ["a.jsonl:1: nothing reads the column final_answer, Solution; name it in `fields:`, or say `answer: null`"],
+        ),
+        ({"question": "problem", "answer": None}, []),
+        ({"question": "problem", "answer": "final_answer", "solution": "Solution"}, []),
+        ({"question": "problem", "solution": "Solution.text", "answer": "final_answer"}, []),
+    ],
+)
+def test_says_which_column_that_looks_like_an_answer_is_read_by_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, fields: dict[str, Any], said: list[str]
+) -> None:
+    line = {"problem": "q", "final_answer": "2", "Solution": {"text": "so 2"}, "answer_type": "int"}
+    write_rows(tmp_path / "a.jsonl", line, line)
+    list(read(Source(path="a.jsonl", fields=fields), tmp_path))  # type: ignore[arg-type]
+    assert [text.replace(f"{tmp_path}/", "") for text in caplog.messages] == said
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -293,7 +328,9 @@ def test_unknown_layouts_and_fields_are_refused() -> None:
     with pytest.raises(ValidationError, match="anwser"):
         Source.model_validate({"path": "a.jsonl", "fields": {"question": "q", "anwser": "a"}})
     with pytest.raises(ValidationError, match="which column is the question"):
-        Source.model_validate({"path": "a.jsonl", "fields": {"answer": "a"}})
+        Source.model_validate({"path": "a.jsonl", "fields": {"question": None}})
+    with pytest.raises(ValidationError, match="which column is the solution"):
+        Source.model_validate({"path": "a.jsonl", "layout": "gsm8k", "fields": {"solution": None}})
 
 
 def test_parquet_keeps_text_and_names_the_bad_row(tmp_path: Path) -> None:

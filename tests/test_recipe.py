@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from command_line import ms, write_lines, write_project
+from mathsynth.changes import _differences
 from mathsynth.errors import UsageError
 from mathsynth.recipe import Recipe, find_recipe, read_recipe, read_recipe_for, shipped_recipes
 from mathsynth.resources import folder
@@ -66,9 +67,12 @@ def test_a_recipe_extends_a_shipped_one_by_name(tmp_path: Path) -> None:
     assert recipe.name == "mine"
     assert [step.name for step in recipe.steps] == [step.name for step in base.steps]
     assert [step.key == other.key for step, other in zip(recipe.steps, base.steps, strict=True)][:3] == [True] * 3
-    child.write_text("extends: quickstrat\n")
-    with pytest.raises(UsageError, match=r"mine\.yaml:1: extends: no such file: .*quickstrat, and no recipe of that"):
-        read_recipe(child)
+    for given, name in (("quickstrat", "quickstart"), ("program-of-thought.yaml", "program-of-thought")):
+        child.write_text(f"extends: {given}\n")
+        with pytest.raises(UsageError) as caught:
+            read_recipe(child)
+        said = f"no such file: {tmp_path / given}, and no recipe of that name ships with mathsynth"
+        assert str(caught.value) == f"{child}:1: extends: {said}; did you mean {name!r}?"
 
 
 def test_the_order_of_words_is_base_then_recipe_then_overrides_then_environment(
@@ -104,6 +108,71 @@ def test_the_saved_recipe_runs_again_with_the_same_keys(path: Path) -> None:
     assert keys(read_recipe(again)) == keys(first)
 
 
+def test_check_and_plan_say_which_answers_nothing_reads(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_lines(path.with_name("seeds.jsonl"), [{"question": "1+1?", "final": 0, "Final_answer": "2"}])
+    sets = ("--set", "input=[{path: seeds.jsonl, fields: {question: question}}]")
+    for command in (("recipe", "check"), ("plan",)):
+        caplog.clear()
+        assert ms(*command, path, *sets).code == 0
+        assert [text.partition(";")[0].rpartition("/")[2] for text in caplog.messages] == [
+            "seeds.jsonl:1: nothing reads the column Final_answer"
+        ], command
+
+
+def test_what_a_run_stores_runs_again_from_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = path.read_text().replace("name: sums\n", "").replace("max_in_flight: 4", "max_in_flight: ${SLOTS:-4}")
+    path.write_text(text.replace("replies: ", "few_shot: shots.yaml\n    replies: "))
+    path.with_name("shots.yaml").write_text("- {question: q, response: r}\n")
+    monkeypatch.setenv("SLOTS", "7")
+    path = path.rename(path.with_name("tried.yaml"))
+    run, again, third = (path.parent / "runs" / name for name in ("one", "two", "three"))
+    assert ms("generate", path, "-o", run, "--set", "sample.k=1", "--set", "description=says sums").code == 0
+    stored = run / "recipe.yaml"
+    assert "max_in_flight: ${SLOTS:-4}" in stored.read_text()
+    monkeypatch.delenv("SLOTS")
+    assert keys(read_recipe(stored)) == keys(read_recipe(path, ["sample.k=1"]))
+    assert str(read_recipe(stored).models["teacher"].max_in_flight) == "4"
+    assert ms("generate", stored, "-o", again).code == ms("generate", again / "recipe.yaml", "-o", third).code == 0
+    for name in ("recipe.yaml", "steps.json"):
+        assert (run / name).read_bytes() == (again / name).read_bytes() == (third / name).read_bytes()
+    assert [line for line in stored.read_text().splitlines() if line.startswith("name")] == ["name: tried"]
+    assert read_recipe(stored).base == path.parent
+
+
+def test_what_a_run_of_a_shipped_recipe_stores_says_nothing_of_this_machine() -> None:
+    stored = read_recipe(find_recipe("mario-tool")).stored
+    assert (str(ROOT) in stored, "${MODEL_URL:-http://localhost:8000/v1}" in stored) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            [{"path": "my.jsonl", "fields": {"question": "problem", "answer": "answer"}}],
+            [{"path": "my.jsonl", "fields": {"question": "problem"}}],
+            ['input.sources.0.fields.answer: "answer" -> null'],
+        ),
+        (
+            [{"path": "a"}],
+            [{"path": "a"}, {"path": "b"}],
+            ['input.sources: [{"path":"a"}] -> [{"path":"a"},{"path":"b"}]'],
+        ),
+        (
+            "It is a text that begins as the other does, and then says A to the reader of it, who waits.",
+            "It is a text that begins as the other does, and then says B to the reader of it, who waits.",
+            [
+                'input.sources: ...does, and then says A to the reader of it, who waits." -> '
+                '...does, and then says B to the reader of it, who waits."'
+            ],
+        ),
+        ("x" * 100, "y", [f'input.sources: "{"x" * 56}... -> "y"']),
+        (4, 8, ["input.sources: 4 -> 8"]),
+    ],
+)
+def test_what_changed_is_shown_where_it_differs(old: Any, new: Any, said: list[str]) -> None:
+    assert list(_differences({"sources": old}, {"sources": new}, "input")) == said
+
+
 def test_recipes_are_found_by_path_then_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     assert find_recipe("recipe.yaml") == path.resolve()
@@ -112,6 +181,11 @@ def test_recipes_are_found_by_path_then_by_name(path: Path, monkeypatch: pytest.
     assert "quickstart" in names
     with pytest.raises(UsageError, match=re.escape(f"nope: no such recipe file; shipped ones: {', '.join(names)}")):
         find_recipe("nope")
+    for given in ("mariotool", "mario-tool.yaml", "recipes/mario-tool.yml"):
+        with pytest.raises(
+            UsageError, match=r"no such recipe file; did you mean 'mario-tool'\?; shipped ones: augment"
+        ):
+            find_recipe(given)
 
 
 def test_a_stage_command_takes_its_step_by_stage_and_short_keys(path: Path) -> None:
@@ -264,6 +338,10 @@ def test_the_material_of_each_key_is_beside_the_rows(path: Path, tmp_path: Path)
 HEAD = "input: seeds.jsonl\nmodels:\n  teacher: {backend: openai, model: m}\n"
 
 
+TOOL = "steps:\n  sample: {format: tool}\n"
+RETOLD = "steps:\n  seed-expand: {methods: {rephrase: {}}}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
@@ -310,6 +388,23 @@ HEAD = "input: seeds.jsonl\nmodels:\n  teacher: {backend: openai, model: m}\n"
             "should be 'problems', 'gsm8k' or",
         ),
         (HEAD + "steps:\n  measure: {at_least: 0.9, at_most: 0.1}\n", 5, "measure: at_least is above at_most"),
+        (
+            HEAD + f"{TOOL}  export:\n    format: alpaca\n",
+            7,
+            "export.format: alpaca has one text, in which the turns of tool ",
+        ),
+        (HEAD + f"{TOOL}  export: {{format: prompt_completion}}\n", 6, "can't be told apart; messages or sharegpt can"),
+        (HEAD + "steps:\n  sample: {format: adapt}\n  export: {format: alpaca}\n", 6, "the turns of tool solutions"),
+        (HEAD + "steps:\n  sample: {}\n  verify: {replay: true}\n", 6, "verify.replay: nothing to run again: the sol"),
+        (HEAD + f"{TOOL}  partial-programs: {{}}\n", 6, "partial-programs: it reads rows of sample: {format: program}"),
+        (HEAD + "steps:\n  sample: {}\n  verify: {keep: [wrong]}\n  export: {}\n", 7, "only correct rows go out, but"),
+        (HEAD + "steps:\n  sample: {vote: {samples: 2}}\n", 5, "sample.vote: min_votes (3) is above samples (2)"),
+        (
+            HEAD + f"{RETOLD}  sample: {{max_trials: 1}}\n",
+            6,
+            "sample.max_trials: below confirm_votes (2): no rewritten",
+        ),
+        (HEAD + f"{RETOLD}  sample:\n    policy: fixed\n    k: 1\n", 8, "sample.k: below confirm_votes (2)"),
         ("extends: [a]\n", 1, "extends: should be the path of a recipe"),
         ("seed: 1\nextends: mine.yaml\n", 2, "it extends itself"),
     ],
@@ -348,9 +443,45 @@ def test_a_prompt_that_cannot_be_rendered_is_one_line(path: Path, wrong: str) ->
     assert result.err.startswith(f"{prompt}: user turn: ")
 
 
-def test_a_missing_input_is_named_before_anything_runs(path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no\.jsonl: no such file or folder"):
+def test_a_missing_input_is_named_with_its_place_before_anything_runs(path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^--set input=no\.jsonl: input\.sources\.0\.path: .*/no\.jsonl: no such file"
+    ):
         read_recipe(path, ["input=no.jsonl"])
+    path.write_text(path.read_text().replace("- seeds.jsonl", "- seeds.jsonl\n- path: gone.jsonl\n- {path: '*.x'}"))
+    line = path.read_text().splitlines().index("- path: gone.jsonl") + 1
+    with pytest.raises(UsageError) as caught:
+        read_recipe(path)
+    assert [text.replace(f"{path.parent}/", "") for text in str(caught.value).splitlines()] == [
+        f"recipe.yaml:{line}: input.sources.1.path: gone.jsonl: no such file or folder; a data set on the Hub needs "
+        "`format: datasets`",
+        f"recipe.yaml:{line + 1}: input.sources.2.path: *.x: no file matches",
+    ]
+
+
+def test_a_path_that_the_shell_says_starts_at_its_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = path.parent.with_name("shell")
+    shell.mkdir()
+    monkeypatch.chdir(shell)
+    mine = write_lines(shell / "mine.jsonl", [{"question": "1+1?", "answer": "2"}])
+
+    def read(*sets: str, recipe: Path = path) -> list[str]:
+        config = read_recipe(recipe, sets).steps[0].config
+        return [source.path for source in config.sources]  # type: ignore[attr-defined]
+
+    for text in ("input=mine.jsonl", "input=[{path: mine.jsonl}]", "input.sources=[{path: mine.jsonl}]"):
+        assert read(text) == [str(mine)] == read(text, recipe=find_recipe("mario-tool"))
+    assert read("input=[m*.jsonl]") == [str(shell / "m*.jsonl")]
+    assert read("input=seeds.jsonl") == ["seeds.jsonl"]  # only the recipe's folder has it
+    assert read("input=[data:seeds/one_step.jsonl, {path: my/set, format: datasets}]") == [
+        "data:seeds/one_step.jsonl",
+        "my/set",
+    ]
+    assert read("input.limit=1") == ["seeds.jsonl"]
+    with pytest.raises(UsageError, match=re.escape(f"{shell}/no.jsonl: no such file")):
+        read("input=no.jsonl")
+    (shell / "shots.yaml").write_text("- {question: q, response: r}\n")
+    assert read_recipe(path, ["models.teacher.few_shot=shots.yaml"]).models["teacher"].shots
 
 
 def test_a_seed_file_that_cannot_be_told_is_named(path: Path, tmp_path: Path) -> None:

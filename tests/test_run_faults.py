@@ -186,6 +186,28 @@ def test_a_server_that_is_never_there_stops_the_run_in_order(tmp_path: Path) -> 
     assert time.monotonic() - begin < 10
 
 
+def test_a_server_that_never_answered_is_given_up_sooner_and_named(
+    tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mathsynth.calls.UNHEARD_S", 0.2)
+    monkeypatch.setenv("NOBODY", "http://127.0.0.1:9/v1")
+    recipe, run, nobody = write_recipe(tmp_path, 4), tmp_path / "run", "${NOBODY}"
+    recipe.write_text(recipe.read_text().replace("    give_up_after_s: 20\n", ""))
+    begin = time.monotonic()
+    done = generate_here(recipe, run, nobody)
+    assert (done.code, "can't reach http://127.0.0.1:9/v1: " in done.last) == (3, True), done.err
+    assert time.monotonic() - begin < 10
+    told = generate_here(recipe, run, nobody, ["models.teacher.give_up_after_s=1"])  # what a recipe says holds
+    assert (told.code, "no answer for 1 s" in told.last) == (3, True), told.err
+    # One that did answer in this run is waited for, and by the next attempt too.
+    with fault_server(down_after=5, down=0.8) as server:
+        assert generate_here(recipe, run, server.url).code == 0
+        assert server.met["down"] == 1
+    with fault_server(down_after=1, down=0.8) as server:
+        assert generate_here(recipe, run, server.url, ["sample.k=3"]).code == 0
+        assert server.met["down"] == 1
+
+
 @pytest.mark.slow
 def test_a_server_that_is_away_costs_no_retries(tmp_path: Path, quick: None) -> None:
     recipe, clean, run = write_recipe(tmp_path, 40), tmp_path / "clean", tmp_path / "run"

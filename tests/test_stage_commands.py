@@ -170,6 +170,18 @@ def test_input_takes_the_keys_of_its_sources(recipe: Path) -> None:
     assert (row["answer"], row["solution"], row["license"]) == ("5", "We add.", "MIT")
 
 
+def test_input_and_gold_take_a_key_of_fields(recipe: Path) -> None:
+    write_lines(Path("mine.jsonl"), [{"problem": "1+1?", "final": "2"}])
+    sets = ("--set", "fields.question=problem", "--set", "fields.answer=final")
+    assert ms("gold", "mine.jsonl", *sets).err == "1 problems, all gradable\n"
+    assert ms("input", "mine.jsonl", "-o", "in", *sets).code == 0
+    (row,) = rows(Path("in"))
+    assert (row["question"], row["answer"]) == ("1+1?", "2")
+    wrong = ms("input", "mine.jsonl", "-o", "in", "--set", "fields=problem")
+    said = "command line: input.sources.0.fields: should be a mapping of keys, got 'problem'\n"
+    assert (wrong.code, wrong.err) == (2, said)
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [

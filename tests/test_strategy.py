@@ -93,7 +93,8 @@ def test_more_answers_make_no_questions_and_spend_the_budget(path: Path) -> None
 
 def test_a_sample_of_several_turns_spends_several_calls() -> None:
     config = SampleConfig(format="tool", tool={"max_blocks": 2}).spending(7)
-    assert (config.k, config.max_trials, config.calls_per_row()) == (2, 2, (4, 6))
+    # A vote needs at least its min_votes.
+    assert (config.k, config.max_trials, config.vote.samples, config.calls_per_row()) == (2, 2, 3, (4, 9))
 
 
 @pytest.mark.parametrize(

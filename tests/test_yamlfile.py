@@ -58,6 +58,16 @@ def test_environment_values_are_filled_in_and_redacted(tmp_path, monkeypatch):
     assert document.redact("x s3cr3t-value y") == "x ${MY_SECRET} y"
 
 
+def test_a_message_may_name_an_address_of_the_environment_but_no_secret(tmp_path, monkeypatch):
+    for name, value in {"URL": "http://gpu7:8000/v1", "WITH_KEY": "http://u:pw@gpu7/v1", "KEY": "http-key-1"}.items():
+        monkeypatch.setenv(name, value)
+    document = load(write(tmp_path / "r.yaml", "a: ${URL}\nb: ${WITH_KEY}\nc: ${KEY}\n"))
+    fill_from_env(document)
+    text = "can't reach http://gpu7:8000/v1 or http://u:pw@gpu7/v1 with http-key-1"
+    assert document.hide(text) == "can't reach http://gpu7:8000/v1 or ${WITH_KEY} with ${KEY}"
+    assert "gpu7" not in document.redact(text)
+
+
 def test_a_missing_environment_variable_is_named_with_its_line(tmp_path):
     document = load(write(tmp_path / "r.yaml", "a: 1\nb: ${SURELY_NOT_SET_ANYWHERE}\n"))
     with pytest.raises(UsageError, match=r"r\.yaml:2: b: the environment variable SURELY_NOT_SET_ANYWHERE"):

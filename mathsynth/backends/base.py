@@ -112,7 +112,8 @@ class ModelConfig(Sampling):
     retries: int = Field(default=6, ge=0, exclude=True)
     """Further tries of a request that met a retryable error (tuning)."""
     give_up_after_s: float = Field(default=900, gt=0, exclude=True)
-    """Seconds without any answer after which the run stops with exit 3 (tuning)."""
+    """Seconds without any answer after which the run stops with exit 3. Left out, it is 60 where nothing was there yet
+    since the run began, for then the address may be wrong (tuning)."""
     price: Price | None = Field(default=None, exclude=True)
     """US dollars per million tokens, `{prompt: 0.15, completion: 0.6}`, for `budget.usd` (tuning)."""
 

@@ -21,6 +21,7 @@ from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
 from mathsynth.servers import Fleet
 from mathsynth.shards import SERVERS
+from mathsynth.stages import input as input_stage
 
 EXTRAS = {
     "local": "xllamacpp",
@@ -64,6 +65,7 @@ def _sandbox(config: Config, say: Callable[[str], None] = lambda _: None) -> tup
 def examine(recipe: Recipe, say: Callable[[str], None]) -> Iterator[Finding]:
     """The sandbox, if a recipe runs programs; each of its models: reachable, name right, context long enough, `n`
     supported. Its own servers are started. `say` is told what takes long."""
+    input_stage.look(recipe.input, recipe.base)
     if any(step.config.runs_programs() for step in recipe.steps):
         yield "sandbox of the recipe", *_sandbox(recipe.head.sandbox, say)
     used = {name for step in recipe.steps for name in step.models}
@@ -78,6 +80,7 @@ def examine(recipe: Recipe, say: Callable[[str], None]) -> Iterator[Finding]:
                 replies=Path(scratch) / "replies",
                 models={name: recipe.models[name]},
                 connect=connect,
+                hide=recipe.document.hide,
                 fleet=fleet,
             )
             try:

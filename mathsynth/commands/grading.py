@@ -15,7 +15,7 @@ from mathsynth.records import Problem, Verdict
 from mathsynth.settings import ConfigError, validate
 from mathsynth.verifier import GRADING, Policy
 from mathsynth.verifier.worker import Checker
-from mathsynth.yamlfile import parse_value
+from mathsynth.yamlfile import Document, override
 
 
 def check_one(reference: str, answer: str) -> Verdict:
@@ -83,12 +83,11 @@ def _unread(identifier: object, reason: str) -> dict[str, Any]:
 def gold(files: Sequence[str], sets: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(where, what is wrong or "") for each problem: is its reference there, gradable, equal to itself and, if the
     problem has a solution that ends in an answer, the one that its own solution reaches?"""
-    settings = {}
+    settings: dict[str, Any] = {}
     for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals:
+        if "=" not in text:
             raise UsageError(f"--set {text}: expected key=value, for example layout=gsm8k")
-        settings[key.strip()] = parse_value(value)
+    override(Document(settings), sets)
     with Checker(Policy()) as checker:
         for file in files:
             try:

@@ -41,25 +41,35 @@ class StepPlan:
     """At least, by the models' own limits a minute."""
 
 
-def plan(recipe: Recipe, run: Path, seeds: int, characters: int) -> list[StepPlan]:
-    """The work of every step, in order, for so many seed problems of so many characters on average."""
+def plan(recipe: Recipe, run: Path, seeds: input_stage.Size) -> list[StepPlan]:
+    """The work of every step, in order, for these seed problems."""
     plans = []
-    rows = (seeds, seeds)
+    rows = (seeds.problems, seeds.problems)
+    # Problems that surely have an answer, and those that may have none.
+    answered, unanswered = seeds.problems - seeds.unanswered, seeds.unanswered
     for step in recipe.steps[1:]:
-        manifest = read_manifest(run / step.directory)
+        passes, manifest = step.config.passes_answered(), read_manifest(run / step.directory)
+        fewest, greatest = step.config.rows_per_row()
         if manifest is not None:
             plans.append(StepPlan(step.name, (manifest.counts.read,) * 2, (0, 0), (0, 0), 0, done=True))
             rows = (manifest.counts.kept, manifest.counts.kept)
-            continue
-        least, most = step.config.calls_per_row()
-        calls = (rows[0] * least, rows[1] * most)
-        each = _prompt_tokens(step, characters)
-        limit = max((_limit(model, step) for model in step.models.values()), default=0)
-        prompt, completion = (calls[0] * each, calls[1] * each), calls[1] * limit
-        usd, hours = _usd(step, prompt, completion), _hours(step, calls[0], prompt[0])
-        plans.append(StepPlan(step.name, rows, calls, prompt, completion, False, usd, hours))
-        fewest, greatest = step.config.rows_per_row()
-        rows = (rows[0] * fewest, rows[1] * greatest)
+        else:
+            least, most = step.config.calls_per_row()
+            calls = (rows[0] * least, (unanswered if passes else rows[1]) * most)
+            each = _prompt_tokens(step, seeds.characters)
+            limit = max((_limit(model, step) for model in step.models.values()), default=0)
+            prompt, completion = (calls[0] * each, calls[1] * each), calls[1] * limit
+            usd, hours = _usd(step, prompt, completion), _hours(step, calls[0], prompt[0])
+            plans.append(StepPlan(step.name, rows, calls, prompt, completion, False, usd, hours))
+            rows = (answered if passes else rows[0] * fewest, rows[1] * greatest)
+        answered = min(answered * min(fewest, 1), rows[1])
+        if passes:
+            answered, unanswered = rows[0], 0
+        elif step.config.makes():
+            unanswered = rows[1] - answered  # a new problem may have an answer or not
+        else:
+            unanswered = min(unanswered, rows[1])
+            answered = max(answered, rows[0] - unanswered)
     return plans
 
 
@@ -68,15 +78,13 @@ def shown_plan(recipe: Recipe, run: Path) -> Group:
 
     Reads the inputs, asks no model.
     """
-    config = recipe.steps[0].config
-    assert isinstance(config, input_stage.Config)
-    seeds, characters = input_stage.size(config, recipe.base)
-    plans = plan(recipe, run, seeds, characters)
+    seeds = input_stage.size(recipe.input, recipe.base)
+    plans = plan(recipe, run, seeds)
     lines = []
     if hours := sum(item.hours for item in plans):
         lines.append(f"at least {hours:,.1f} h, by requests_per_minute and tokens_per_minute of the models")
     if (strategy := recipe.head.strategy) is not None:
-        choice = choose(strategy, recipe.head.budget.tokens, seeds)
+        choice = choose(strategy, recipe.head.budget.tokens, seeds.problems)
         asked = _span(_sum([item.calls for item in plans]))
         lines += [str(choice), f"the steps ask {asked} of these" + "; strategy.follow is false" * (not strategy.follow)]
     # What was chosen has just been said.

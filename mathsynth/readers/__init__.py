@@ -6,15 +6,18 @@ never drops a row: that is for the stage `input` to do.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from mathsynth.errors import BadRow
-from mathsynth.readers.layouts import to_problem
+from mathsynth.readers.layouts import to_problem, unread
 from mathsynth.readers.lines import read_document, read_lines
 from mathsynth.readers.source import Fields, Place, Source, places
 from mathsynth.readers.tables import read_data_set, read_parquet
 from mathsynth.records import Problem
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Fields", "Place", "Source", "places", "read"]
 
@@ -24,9 +27,16 @@ def read(source: Source, base: Path) -> Iterator[tuple[str, Problem | BadRow]]:
 
     `base` is what a relative path starts from. UsageError if nothing is there, RunError if a data set can't be had.
     """
-    given = 0
+    given, first = 0, True
     for place in places(source, base):
         for where, row in _rows(place, source):
+            if first and (columns := unread(row, source)):
+                log.warning(
+                    "%s: nothing reads the column %s; name it in `fields:`, or say `answer: null`",
+                    where,
+                    ", ".join(columns),
+                )
+            first = False
             found = _problem(row, source, where, place.name)
             yield where, found
             given += isinstance(found, Problem)

@@ -17,12 +17,17 @@ from mathsynth.readers.lines import EXCERPT, Number
 from mathsynth.readers.source import Fields, Source
 from mathsynth.records import Problem, explain
 
+# Without `id`: in another's file it may count lines, and the lines of two files would be one problem.
+_FOREIGN = {"question", "answer", "solution", "level", "topics", "license", "source"}
 _COLUMNS = {
-    "problems": Fields(),
+    "problems": Fields(**{name: name for name in _FOREIGN}),
     "gsm8k": Fields(question="question", solution="answer"),
     "math": Fields(question="problem", solution="solution", level="level", topics="type"),
 }
 _OWN = frozenset(Problem.model_fields) - {"schema_"} | {"schema"}
+_ANSWERS = re.compile(
+    r"(?:(?:final|expected|correct|reference|gold)_?)?(?:answers?|solutions?)|ground_?truth|gold|target", re.I
+)
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
 
 
@@ -51,6 +56,21 @@ def to_problem(row: object, source: Source, where: str, name: str) -> Problem:
         raise BadRow(where, *explain(error), _excerpt(row)) from None
 
 
+def unread(row: object, source: Source) -> list[str]:
+    """The columns of a row that look like an answer and are read by nothing, unless `fields` wants none."""
+    own = source.layout == "problems" and source.fields is None
+    if not isinstance(row, dict) or own or source.given.get("answer", "") is None:
+        return []
+    read = {part for path in _columns(source).model_dump().values() if path for part in (path, path.partition(".")[0])}
+    refused = {name for name, path in source.given.items() if path is None}
+    return [name for name in row if _ANSWERS.fullmatch(str(name)) and name not in read | refused]
+
+
+def _columns(source: Source) -> Fields:
+    """Which column holds what: as `fields` says, else as the layout has it."""
+    return _COLUMNS[source.layout].model_copy(update=source.given)
+
+
 def _own_columns(row: dict[str, Any]) -> dict[str, Any]:
     if "response" in row:
         raise _Refused("response", "this is a solution; the input takes problems")
@@ -66,15 +86,14 @@ def _own_columns(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named_columns(row: dict[str, Any], source: Source) -> dict[str, Any]:
-    usual, own = _COLUMNS[source.layout], source.fields or Fields()
+    columns, given = _columns(source), source.given
 
     def column(target: str) -> tuple[str, object]:
-        named = getattr(own, target)
-        path = named or getattr(usual, target)
+        path = getattr(columns, target)
         if path is None:
             return "", None
         found, value = _reach(row, path)
-        if not found and named:
+        if not found and target in given:
             raise _Refused(path, f"missing; {_has(row)}")
         return path, value
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mathsynth import resources
 from mathsynth.errors import UsageError
@@ -44,6 +44,11 @@ class Fields(BaseModel):
     source: str | None = None
     """The row's origin."""
 
+    @model_serializer(mode="wrap")
+    def _as_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, str | None]:
+        # A null that is said and a key that is left out are different configs.
+        return {name: column for name, column in dump(self).items() if name in self.model_fields_set}
+
 
 class Source(BaseModel):
     """One input: where it is, how its rows are laid out, and whose it is."""
@@ -57,7 +62,8 @@ class Source(BaseModel):
     """`problems`: the columns of our own records. `gsm8k`: question and answer, the final answer after `####`.
     `math`: problem and solution, the answer in the last box; level and type."""
     fields: Fields | None = None
-    """Columns by other names than the layout's. With the layout `problems`, only the columns named here are read."""
+    """Columns by other names than the layout's: `{question: problem}`. What is not named here is read from the layout's
+    own column where there is one, with `problems` all but `id`; null says that it is read from none."""
     format: Literal["auto", "jsonl", "json", "parquet", "datasets"] = "auto"
     """`auto` goes by the file name, with .gz and .zst: .jsonl .ndjson .json .parquet, or a saved `datasets` folder."""
     split: str | None = None
@@ -75,9 +81,15 @@ class Source(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Source:
-        if self.layout == "problems" and self.fields is not None and self.fields.question is None:
-            raise ValueError("fields: say which column is the question")
+        for needed in ("question",) if self.layout == "problems" else ("question", "solution"):
+            if self.given.get(needed, needed) is None:
+                raise ValueError(f"fields: say which column is the {needed}")
         return self
+
+    @property
+    def given(self) -> dict[str, str | None]:
+        """What `fields` says, null included."""
+        return {} if self.fields is None else self.fields.model_dump()
 
 
 @dataclass(frozen=True)

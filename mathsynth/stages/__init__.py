@@ -20,6 +20,7 @@ import asyncio
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
 
@@ -35,6 +36,20 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", Problem, Solution)
 Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What is known beforehand of the rows between two steps, of solutions in `formats`."""
+
+    rewrites: bool = False
+    """Whether some are rewritten problems, which samples must confirm."""
+    formats: frozenset[str] = frozenset()
+    programs: frozenset[str] = frozenset()
+    """Those of the formats in which programs are run."""
+    turns: frozenset[str] = frozenset()
+    """Those whose solutions have several turns."""
+    verdicts: frozenset[str] = frozenset({"correct"})
 
 
 class StageConfig(BaseModel):
@@ -66,6 +81,10 @@ class StageConfig(BaseModel):
         """Rows that one row becomes, (least, most)."""
         return 0, 1
 
+    def passes_answered(self) -> bool:
+        """Whether problems that have an answer go on as they are, unasked, and all others get one or go."""
+        return False
+
     def makes(self) -> frozenset[Kind]:
         """The kinds of problems that the stage makes from others."""
         return frozenset()
@@ -85,6 +104,10 @@ class StageConfig(BaseModel):
     def runs_programs(self) -> bool:
         """Whether programs that a model wrote are run, in the recipe's sandbox."""
         return False
+
+    def through(self, flow: Flow) -> Flow:
+        """What comes out where `flow` comes in. ConfigError for a key that would spend calls on rows that are lost."""
+        return replace(flow, rewrites=flow.rewrites or "rephrased" in self.makes())
 
     def grades(self) -> bool:
         """Whether the verifier's rules shape the stage's rows."""

@@ -18,8 +18,9 @@ from mathsynth import training
 from mathsynth.card import Split, Tally, write_card
 from mathsynth.code_blocks import named_alike
 from mathsynth.records import Outcoming, Record, Solution, Turn, content_id
+from mathsynth.settings import ConfigError
 from mathsynth.shards import atomic, write_json
-from mathsynth.stages import StageConfig
+from mathsynth.stages import Flow, StageConfig
 from mathsynth.verifier import CUT, extract
 from mathsynth.verifier.thinking import split
 
@@ -59,6 +60,16 @@ class Config(StageConfig):
         if self.reasoning == "field" and self.format != "messages":
             raise ValueError(f"reasoning: field needs format: messages, for {self.format} has no place for it")
         return self
+
+    def through(self, flow: Flow) -> Flow:
+        """The same, if its format can hold them."""
+        if flow.turns and self.format not in training.CHATS:
+            kinds, can = " and ".join(sorted(flow.turns)), " or ".join(training.CHATS)
+            said = f"{self.format} has one text, in which the turns of {kinds} solutions can't be told apart; {can} can"
+            raise ConfigError([(("format",), said)])
+        if "correct" not in flow.verdicts:
+            raise ConfigError([((), f"only correct rows go out, but those before it are {', '.join(flow.verdicts)}")])
+        return flow
 
 
 def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Outcoming]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ from mathsynth.stages import StageConfig
 if TYPE_CHECKING:
     from mathsynth.context import Context
 
-VERSION = 1
+VERSION = 2
 SCOPE = "all"
 TAKES = ()
 GIVES = Problem
@@ -72,16 +72,34 @@ def run(records: Iterable[Record], config: Config, ctx: Context) -> Iterator[Out
         raise RunError(f"no problem in {paths}" + (f"; the first bad row is {first_bad}" if first_bad else ""))
 
 
-def size(config: Config, base: Path) -> tuple[int, int]:
-    """(number of problems, mean characters of a question) of all sources. BadRow if they are strict and one is bad."""
-    count = characters = 0
+class Size(NamedTuple):
+    """How much there is to read."""
+
+    problems: int
+    characters: int
+    """Of a question on average."""
+    unanswered: int
+    """Problems without a reference answer."""
+
+
+def size(config: Config, base: Path) -> Size:
+    """The size of all sources together. BadRow if they are strict and one is bad."""
+    count = characters = unanswered = 0
     for source in config.sources:
         for _, found in read(source, base):
             if isinstance(found, Problem) and count != config.limit:
                 count, characters = count + 1, characters + len(found.question)
+                unanswered += found.answer is None
             elif isinstance(found, BadRow) and config.strict:
                 raise found
-    return count, characters // max(count, 1)
+    return Size(count, characters // max(count, 1), unanswered)
+
+
+def look(config: Config, base: Path) -> None:
+    """Read the first row of each local source, for what the reader warns of there."""
+    for source in config.sources:
+        if all(place.path for place in places(source, base)):
+            next(read(source, base), None)
 
 
 def _contents(place: Place) -> list[str]:

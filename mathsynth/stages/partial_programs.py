@@ -27,9 +27,9 @@ from mathsynth.errors import BackendError
 from mathsynth.formats import Attempt, program
 from mathsynth.questions import numbers
 from mathsynth.records import Outcoming, Record, Solution, Verdict, content_id
-from mathsynth.settings import validate
+from mathsynth.settings import ConfigError, validate
 from mathsynth.shards import COINCIDENCE, PREFIXES, to_json_line, write_json
-from mathsynth.stages import StageConfig, only
+from mathsynth.stages import Flow, StageConfig, only
 from mathsynth.straight_line import (
     Variables,
     blocks,
@@ -95,6 +95,12 @@ class Config(StageConfig):
     def rows_per_row(self) -> tuple[int, int]:
         """The row, and one of each sample at most."""
         return 1, 1 + self.rounds * self.samples
+
+    def through(self, flow: Flow) -> Flow:
+        """The same, programs among them."""
+        if flow.formats and "program" not in flow.formats:
+            raise ConfigError([((), f"it reads rows of sample: {{format: program}}, not of {', '.join(flow.formats)}")])
+        return flow
 
     def grades(self) -> bool:
         """Yes."""

@@ -23,10 +23,10 @@ from mathsynth.context import Context
 from mathsynth.errors import BackendError
 from mathsynth.formats import Ask, DialogueRules, ToolRules, load_format, must_differ
 from mathsynth.records import Difficulty, Outcoming, Problem, Record, Solution
-from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, outcome_of
-from mathsynth.settings import validate
+from mathsynth.samples import Sample, difficulty_of, elect, ledger_line, most_tokens, outcome_of, unconfirmed
+from mathsynth.settings import ConfigError, validate
 from mathsynth.shards import PROBLEMS, REJECTED, to_json_line, to_line
-from mathsynth.stages import StageConfig, only
+from mathsynth.stages import Flow, StageConfig, only
 from mathsynth.verifier.vote import Vote, samples_missing
 
 VERSION = 6
@@ -51,6 +51,12 @@ class VoteConfig(StageConfig):
     """Share of the answers that must agree; below it the problem is dropped as `no_agreement`."""
     min_votes: int = Field(default=3, ge=1)
     """Samples that must agree."""
+
+    @model_validator(mode="after")
+    def _can_be_won(self) -> Self:
+        if self.min_votes > self.samples:
+            raise ValueError(f"min_votes ({self.min_votes}) is above samples ({self.samples}): no vote could be won")
+        return self
 
 
 class Config(StageConfig):
@@ -148,8 +154,22 @@ class Config(StageConfig):
     def spending(self, calls: int) -> Self:
         """Up to as many correct ones in as many samples as these calls make at their most."""
         samples = max(1, calls // self._calls_per_sample()[1])
-        vote = self.vote.model_copy(update={"samples": max(2, samples)})
+        vote = self.vote.model_copy(update={"samples": max(2, self.vote.min_votes, samples)})
         return self.model_copy(update={"k": samples, "max_trials": samples, "vote": vote})
+
+    def through(self, flow: Flow) -> Flow:
+        """Solutions of its formats. Rewritten problems need as many samples as shall confirm them."""
+        key = "k" if self.policy == "fixed" else "max_trials"
+        if flow.rewrites and getattr(self, key) < self.confirm_votes:
+            raise ConfigError(
+                [((key,), f"below confirm_votes ({self.confirm_votes}): no rewritten problem would count")]
+            )
+        forms = {form: load_format(form) for form in self.formats}
+        return Flow(
+            formats=frozenset(forms),
+            programs=frozenset(form for form in forms if forms[form].RUNS),
+            turns=frozenset(form for form in forms if forms[form].calls(_how(form, self))[1] > 1),
+        )
 
     def grades(self) -> bool:
         """Yes."""
@@ -191,12 +211,13 @@ def run(records: Iterator[Record], config: Config, ctx: Context) -> Iterator[Out
         while True:
             if (job := allocator.next()) is not None:
                 return job
-            if allocator.spent or len(asked) >= allocator.window:
+            if allocator.spent or allocator.waits or len(asked) >= allocator.window:
                 return None
             if (problem := next(problems, None)) is None:
                 allocator.close()
                 return allocator.next()
             entry = Asked(problem, _format(problem, config))
+            allocator.most_tokens = max(allocator.most_tokens, _most_tokens(entry, config, ctx))
             if problem.answer is None:
                 must_differ(_how(entry.format, config), config.vote.samples, ctx)
                 missing = partial(_missing, entry, config, ctx)
@@ -260,6 +281,13 @@ def _how(form: str, config: Config) -> Ask:
     return Ask(config.model, config.prompt or own, config.sampling, config.tool, config.dialogue)
 
 
+def _most_tokens(asked: Asked, config: Config, ctx: Context) -> int:
+    model, how = ctx.model(config.model), _how(asked.format, config)
+    said = [asked.problem.question, ctx.prompt(how.prompt), *(s.question + s.response for s in model.shots)]
+    calls = load_format(asked.format).calls(how)[1]
+    return most_tokens(calls, model.draw(0, config.sampling).max_tokens, said)
+
+
 async def _ask(asked: Asked, sample: int, config: Config, ctx: Context) -> Sample:
     form = load_format(asked.format)
     try:
@@ -298,7 +326,7 @@ def _settle(
     if not reason and not correct:
         reason, detail = "unsolved", f"no correct one in {len(counted)} samples ({trials.reason})"
     if not reason and problem.meta.get("confirm") and config.confirm_votes:
-        reason, detail = _unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx)
+        reason, detail = unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx.grader.same)
     kept = [] if reason else correct[: min(trials.target or config.k, config.k)]
 
     line = ledger_line(problem, list(counted.values()), kept=len(kept), target=trials.target, model=config.model)
@@ -314,7 +342,7 @@ def _settle(
     for number, sample in counted.items():
         if sample.error:
             yield ctx.failed(problem, "model", f"sample {number}: {sample.error}")
-    if reason and any(sample.verdict for sample in counted.values()):
+    if reason and (not counted or any(sample.verdict for sample in counted.values())):
         yield ctx.dropped(problem, reason, detail)
 
 
@@ -339,19 +367,6 @@ def _as_voted(sample: Sample, problem: Problem, ctx: Context) -> Sample:
     verdict = ctx.grader.checker.check_now(problem.answer, answer=sample.verdict.extracted)
     verdict = verdict.model_copy(update={"extracted": sample.verdict.extracted, "how": sample.verdict.how})
     return Sample(verdict, sample.finish_reason, sample.prompt_tokens, sample.completion_tokens)
-
-
-def _unconfirmed(
-    problem: Problem, counted: dict[int, Sample], corrects: int, needed: int, ctx: Context
-) -> tuple[str, str]:
-    """Why the samples of a rewritten problem do not confirm the answer that it should have, or ("", "")."""
-    wrong = [sample for sample in counted.values() if outcome_of(sample) != "correct"]
-    rivals = elect(wrong, ctx.grader.same).clusters
-    rival = rivals[0].votes if rivals else 0
-    if corrects >= needed and corrects > rival:
-        return "", ""
-    most = f", {rival} say {rivals[0].answer}" if rivals else ""
-    return "not_confirmed", f"{corrects} of {len(counted)} samples say {problem.answer} (needed: {needed}){most}"
 
 
 def _solution(

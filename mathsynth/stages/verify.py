@@ -7,6 +7,7 @@ and form pass; every other row is Dropped with the name of the rule.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -14,7 +15,8 @@ from pydantic import Field
 from mathsynth.context import Context
 from mathsynth.formats import load_format
 from mathsynth.records import Outcoming, Record, Solution
-from mathsynth.stages import StageConfig, only
+from mathsynth.settings import ConfigError
+from mathsynth.stages import Flow, StageConfig, only
 from mathsynth.verifier.equations import operations
 from mathsynth.verifier.junk import RULES, junk
 from mathsynth.verifier.steps import false_steps
@@ -42,6 +44,13 @@ class Config(StageConfig):
     replay: bool = False
     """Run the programs of `program`, `tool` and `dialogue` rows again, with other random numbers: one that prints
     something else than is stored is put aside as undecided, for it depends on more than its text."""
+
+    def through(self, flow: Flow) -> Flow:
+        """Rows of the verdicts that it keeps."""
+        if self.replay and flow.formats and not flow.programs:
+            said = f"nothing to run again: the solutions are {' and '.join(sorted(flow.formats))}, without programs"
+            raise ConfigError([(("replay",), said)])
+        return replace(flow, verdicts=frozenset(self.keep))
 
     def runs_programs(self) -> bool:
         """Only to replay them."""
