@@ -190,13 +190,14 @@ def expected(head: dict[str, str], tier: str) -> set[str]:
     return labels | also.get(tier, set())
 
 
-def problems(program: str, usual: Result, yard: Yard, run: Run) -> list[str]:
+def problems(program: str, usual: tuple[str, Result], yard: Yard, run: Run) -> list[str]:
     """What is wrong after a program, in words; nothing if the sandbox held and the verdict is one of the expected.
-    `usual` is what `NEXT` gives."""
+    `usual` is the program that runs next, and what it gives."""
+    following, given = usual
     head = head_of(program)
     wall_s = float(head["wall_s"])
     wanted = re.split(r",(?=\w+(?:=|,|$))", head.get("invariants", ""))
-    found = [] if usual.status == "ok" else [f"the usual program gives {usual}"]
+    found = [] if given.status == "ok" else [f"the usual program gives {given}"]
     run(PREPARES.format(yard.secrets["earlier"]), 20.0)
     before, alive = files(yard), processes()
     times = [wall_s, *(WALLS_S if "same_each_time" in wanted else ())]
@@ -223,8 +224,8 @@ def problems(program: str, usual: Result, yard: Yard, run: Run) -> list[str]:
     found += [f"reached {name}" for name in yard.reached()]
     if (now := processes()) != alive:
         found.append(f"processes: {alive} before, {now} after")
-    after = run(NEXT, 20.0)
-    if (after.status, after.stdout) != (usual.status, usual.stdout):
+    after = run(following, 20.0)
+    if (after.status, after.stdout) != (given.status, given.stdout):
         found.append(f"the next program gives {after}")
     return found
 
@@ -274,7 +275,9 @@ def main() -> None:
 
         for wall_s in WALLS_S:  # so that no process is new when a program is tried
             run("print(42)", wall_s)
-        usual = run(NEXT, 20.0)
+        # In WebAssembly each program has an interpreter of its own: sympy would be loaded, and nothing more be seen.
+        following = "print(6 * 7)" if wasm else NEXT
+        usual = following, run(following, 20.0)
         for line in sys.stdin:
             tier = "none" if unconfined else boxes[20.0].tier.name
             print(json.dumps({"tier": tier, "problems": problems(json.loads(line), usual, yard, run)}), flush=True)
