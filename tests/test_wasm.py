@@ -8,6 +8,7 @@ import pytest
 
 from command_line import ms
 from mathsynth.errors import UsageError
+from mathsynth.formats import RESEED
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config
 
@@ -67,6 +68,14 @@ def test_chance_is_the_same_each_time_and_nothing_is_left_for_the_next(box):
     )
     first, second = box.run_now((program,)), box.run_now((program,))
     assert (first.status, first.stdout) == ("ok", second.stdout)
+
+
+def test_a_replay_has_other_luck_though_numpy_is_loaded_by_the_program(box):
+    program = "import numpy\nprint(numpy.random.randint(10**9))"
+    first, again = box.run_now((program,)), box.run_now((RESEED, program))
+    assert (first.status, again.status) == ("ok", "ok")
+    assert first.answer != again.answer
+    assert box.run_now((RESEED, program)).answer == again.answer
 
 
 def test_a_killed_interpreter_is_replaced_and_its_program_run_again(box):

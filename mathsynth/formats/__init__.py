@@ -69,9 +69,13 @@ NO_CALCULATION = Verdict(
 )
 RESEED = """\
 __import__("random").seed(1)
-getattr(__import__("sys").modules.get("numpy.random"), "seed", lambda seed: None)(1)
+try:
+    __import__("numpy.random").random.seed(1)
+except ImportError:
+    pass
 """
-"""A block that goes before a program that is replayed: one that draws by chance has other luck then."""
+"""A block that goes before a program that is replayed: one that draws by chance has other luck then. It loads numpy,
+for where that is not yet loaded the runner seeds it as it comes, which would undo this."""
 NOT_CHECKED = frozenset(("timeout", "memory", "infra_error"))
 """Ends of a program that say nothing about its answer."""
 
