@@ -93,6 +93,7 @@ def test_without_code_keeps_what_is_said():
         ("print(format(42, 'b'))", True),
         ("print(int('42'), format(42))", False),
         ("print('7' * 3)", True),
+        ("print('=' * 40)\nprint(42)\nprint(40 * '-')", False),
     ],
 )
 def test_a_program_that_only_prints_calculates_nothing(code, does):
