@@ -158,6 +158,15 @@ def test_a_last_turn_with_a_fence_never_passes_later(run: Run, tmp_path: Path) -
     assert ms("verify", tmp_path / "rows.jsonl", "-o", "-").out == ""
 
 
+@pytest.mark.parametrize("said", ["Let us see.", "```python\nprint({answer})\n```"])
+def test_an_output_that_no_program_calculated_never_passes_later(run: Run, tmp_path: Path, said: str) -> None:
+    row = next(row for row in run.rows("verify") if row["checks"]["dialogue"]["python_turns"])
+    place = next(place for place, turn in enumerate(row["turns"]) if turn["role"] == "tool")
+    row["turns"][place - 1]["content"] = said.replace("{answer}", row["answer"])
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    assert ms("verify", tmp_path / "rows.jsonl", "-o", "-").out == ""
+
+
 @pytest.mark.parametrize("checks", [{"dialogue": 5}, {"dialogue": {"output_chars": "many"}}])
 def test_a_dialogue_whose_checks_were_written_by_hand_is_put_aside(run: Run, tmp_path: Path, checks: dict) -> None:
     row = next(row for row in run.rows("verify") if row["checks"]["dialogue"]["python_turns"])

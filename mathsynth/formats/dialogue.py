@@ -105,10 +105,13 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
         return fault("undecided", "bad_checks", "dialogue.output_chars: a whole number is expected")
     calculations = [pair for pair in pairwise(row.turns) if pair[1].role == "tool"]
     for number, (program, printed) in enumerate(calculations, 1):
-        output = printed.content
+        output, block = printed.content, first_block(program.content)
+        if block is None:
+            return fault("wrong", "bad_turns", f"before output {number} stands no program")
+        if not calculates(block.code):
+            return NO_CALCULATION
         if replay:
-            block = first_block(program.content)
-            result = await ctx.programs.run((RESEED, block.code if block else ""))
+            result = await ctx.programs.run((RESEED, block.code))
             if result.status == "infra_error":
                 return why_not(result) or NO_CALCULATION
             if result.status != "ok" or _shown(result, chars) != output:
