@@ -85,6 +85,11 @@ _NEGATED = re.compile(
     re.I,
 )
 _CONDITIONAL = re.compile(r"\b(?:if|whether|that|once|when|hope)\s+(?:the|this|my|your)?\s*$", re.I)
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|cannot|nor|(?:less|more|fewer|greater|larger|smaller) than|at (?:least|most))\b|n't\b|≠|\\neq?\b)"
+    r"(?:\s+(?:be|have|equals?|to|exactly|the|number|value))*$",
+    re.I,
+)
 _ENDS = re.compile(r"\b(?:so|thus|hence|therefore|consequently|altogether|in total|in all)\b|∴", re.I)
 
 
@@ -278,8 +283,14 @@ def _whole(text: str) -> Extracted | None:
 
 
 def _conclusion(text: str) -> Extracted | None:
-    """The value at the end of the last sentence: `Hence the area is 5`, `64 + 67 = **131**`, `一共有**858颗**`."""
+    """The value at the end of the last sentence, unless it says that this is not the value, or a bound of it."""
     last = _last_sentence(text)
+    found = _concluded(last)
+    return None if found and _DENIED.search(last[: last.rfind(found.answer)].rstrip("*$( ")) else found
+
+
+def _concluded(last: str) -> Extracted | None:
+    """The value at the end: `Hence the area is 5`, `64 + 67 = **131**`, `一共有**858颗**`."""
     if not last or not re.search(r"[\d√π½⅓⅔¼¾]|\\[a-z\[(]|\$|\*\*", last):
         return None
     if bold := last_marked(last, _BOLD):
