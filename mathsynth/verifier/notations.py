@@ -1,6 +1,7 @@
 """Other ways to read a text. A difference that one of them removes is undecided: it lay in the notation, perhaps.
 
-`I` for i, `Tan x`, `3,14`, `10,00,000`, `IV`, `5K`, and functions that the grammar takes for letters, as in `erf(x)`.
+`I` for i, `Tan x`, `3,14`, `10,00,000`, `IV`, `5K`, `12m^2` for square metres, `3^{rd}`, and functions that the grammar
+takes for letters, as in `erf(x)`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from mathsynth.verifier.vocabulary import FUNCTIONS, GREEK, RENAMED, known_word
 
 _CONSTANTS: dict[str, Node] = {"I": I, "j": I, "E": E}  # letters that programs print
 
-_DOUBT = re.compile(r"[,A-Z]|\band\b|[sct]h")
+_DOUBT = re.compile(r"[,A-Z]|\band\b|[sct]h|\d[mgshl]|\^\{[nr]d")
 _DECIMAL_COMMA = re.compile(r"(?<![\d.,])(?!\d{1,3},\d{3}(?!\d))(\d{1,3}(?:[. ]\d{3})+|\d+),(\d+)(?![\d,.])")
 _LAKHS = re.compile(r"(?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])")
 _MIXED = re.compile(r"(?<=\d) and (?=\d+/\d|\\frac)")
 _ROMAN = re.compile(r"(?=[IVXLCDM]{2})M*(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 _ROMAN_VALUE = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _SCALED = re.compile(r"(?<=\d)\s?([KMB])$")
+_GLUED_UNIT = re.compile(r"(?<=\d)([mgshLl])(?![A-Za-z])")
+_ORDINAL = re.compile(r"(?<=\d)\^\{(st|nd|rd|th)\}")
 _SCALE = {"K": "000", "M": "000000", "B": "000000000"}
 _WORD = re.compile(r"(?<![\\A-Za-z])(?:[A-Z][A-Za-z]+(?:\(\))?|c?[sct]h(?![A-Za-z]))")
 _CHOOSE = re.compile(r"(?<![\\A-Za-z])([a-z]) ?C ?([a-z])(?![A-Za-z])")
@@ -58,6 +61,8 @@ _READINGS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     (_LAKHS, lambda number: number[0].replace(",", "")),
     (_MIXED, " "),
     (_SCALED, lambda number: f" \\cdot 1{_SCALE[number[1]]}"),
+    (_GLUED_UNIT, r"\\text{ \1}"),
+    (_ORDINAL, r"\1"),
     (_CHOOSE, r"\\binom{\1}{\2}"),
     (_CURRENCY, ""),
     (_WORD, _lowered),
