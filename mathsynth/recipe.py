@@ -132,7 +132,7 @@ class Recipe:
 def read_recipe(path: Path, sets: Sequence[str] = ()) -> Recipe:
     """The recipe with its overrides. UsageError with one line for each mistake: file, line, key, what is allowed."""
     document = load(path)
-    override(document, sets, path.parent / str(document.data.get("base") or ""))
+    override(document, sets, path.parent / document.base)
     return replace(_parse(path, document), sets=tuple(sets))
 
 
@@ -155,7 +155,7 @@ class _Parser:
 
     def __init__(self, path: Path, document: Document, faults: list[str]) -> None:
         self.path, self.document, self.faults = path, document, faults
-        self.base = path.parent / str(document.data.get("base") or "")
+        self.base = path.parent / document.base
 
     def recipe(self, only: str | None) -> Recipe | None:
         data = dict(self.document.data)
@@ -383,7 +383,7 @@ def read_recipe_for(
     document.data["steps"] = {name: steps.get(name) or {}}
     if sources or INPUT not in document.data:
         document.data[INPUT] = {"sources": [dict(source) for source in sources] or [{"path": "-"}]}
-    own, base = {*load_stage(stage).Config.model_fields}, path.parent if path is not None else None
+    own, base = {*load_stage(stage).Config.model_fields}, path.parent / document.base if path is not None else None
     for text in sets:
         key = text.partition("=")[0].split(".")[0].strip()
         if stage == INPUT and key in Source.model_fields and key not in own:

@@ -50,6 +50,11 @@ class Document:
     unfilled: dict[str, Any] = field(default_factory=dict)
     """The data as it was before the environment was read: what may be written down."""
 
+    @property
+    def base(self) -> str:
+        """What relative paths start from, as it is written: from the recipe's folder on."""
+        return str(self.data.get("base") or "")
+
     def where(self, place: Place) -> str:
         """`file:line` (or `--set …`) of the nearest key that was written down."""
         for length in range(len(place), -1, -1):

@@ -155,6 +155,21 @@ def test_settings_come_from_the_recipe_then_from_set(recipe: Path) -> None:
     assert [row["answer"] for row in lines(done.out)] == ["2", "3", "3", "4", "4", "5", "5", "6"]
 
 
+def test_files_beside_the_recipe_are_found_by_what_a_run_stored_of_it(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ms("generate", recipe, "-o", "run", "--until", "input").code == 0
+    write_lines(recipe.with_name("few.jsonl"), [{"question": "What is 1 + 1?", "response": "The answer is 2."}])
+    elsewhere = recipe.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    write_lines(Path("in.jsonl"), rows(step(recipe.parent / "run", "input")))
+    for given in (recipe, recipe.parent / "run" / "recipe.yaml"):
+        sets = ("--set", "models.teacher.few_shot=few.jsonl")
+        done = ms("sample", "in.jsonl", "-o", "-", "-r", given, *sets)
+        assert done.code == 0, done.err
+
+
 def test_what_is_put_aside_is_counted_by_reason(recipe: Path) -> None:
     write_lines(Path("mine.jsonl"), [{"question": "What is 2 + 3?", "answer": "5"}, {"answer": "7"}, [1]])
     done = ms("input", "mine.jsonl", "-o", "out")
