@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,7 +17,7 @@ from typing import IO
 import orjson
 
 from mathsynth.errors import RunError, UsageError
-from mathsynth.shards import open_lines, to_json_line, write_json
+from mathsynth.shards import MANIFEST, open_lines, to_json_line, write_json
 
 SHARDS, PART, MERGED = "shards", "shard.json", "merged.json"
 PLACES = "places.jsonl"
@@ -66,6 +66,20 @@ def refuse_another_split(run: Path, part: Part) -> None:
             f"--shard {part}: {run} is shared out to {min(others)}, so its shards are 0/{min(others)} to "
             f"{min(others) - 1}/{min(others)}; take these, or another directory"
         )
+
+
+def read_merged(run: Path) -> dict[str, str]:
+    """The steps that were merged from parts, each with a mark of what these were."""
+    path = run / SHARDS / MERGED
+    return dict(orjson.loads(path.read_bytes())) if path.exists() else {}
+
+
+def refuse_done_whole(run: Path, directories: Iterable[str]) -> None:
+    """UsageError if one of these steps was finished without parts, for a merge would not touch its rows."""
+    merged = read_merged(run)
+    for name in directories:
+        if (run / name / MANIFEST).exists() and name not in merged:
+            raise UsageError(f"--shard: {run / name} was made without shards; go on without them, or delete it")
 
 
 def write_part(directory: Path, part: Part, recipe: Path, sets: Sequence[str]) -> None:

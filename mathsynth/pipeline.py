@@ -24,7 +24,7 @@ from mathsynth.executors.local import Local, Split
 from mathsynth.executors.ray import Cluster
 from mathsynth.live import CONTROL, STATUS, Live, RunInfo, Stop
 from mathsynth.lock import LOCK, RECIPE, hold, refuse_strange
-from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, refuse_another_split, write_part
+from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, refuse_another_split, refuse_done_whole, write_part
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record
@@ -85,6 +85,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
         refuse_strange(run)
         refuse_another_split(run, part)
         steps, before = _steps_of_part(recipe, steps, run)
+        refuse_done_whole(run, (step.directory for step in steps[1:]))
         run = part.directory(run)
     elif not (options.take or options.fresh or (run / SHARDS / MERGED).exists()) and (run / SHARDS).is_dir():
         raise UsageError(f"{run / SHARDS}: holds shards of this run; `mathsynth merge {run}` goes on from them")

@@ -228,6 +228,17 @@ def test_another_number_of_shards_is_refused_before_anything_is_asked(tmp_path: 
         assert not (run / "shards" / "0-of-3").exists()
 
 
+def test_what_was_made_whole_is_not_shared_out_again(tmp_path: Path, server: Served) -> None:
+    recipe, run = write_recipe(tmp_path, 4), tmp_path / "run"
+    assert generate_here(recipe, run, server.url, until="sample").code == 0
+    server.asked.clear()
+    refused = generate_here(recipe, run, server.url, part=Part(0, 2))
+    assert refused.code == 2
+    assert f"--shard: {step(run, 'sample')} was made without shards" in refused.err
+    assert not server.asked
+    assert not (run / "shards").exists()
+
+
 def test_status_and_report_say_what_the_shards_have_come_to(tmp_path: Path, server: Served) -> None:
     recipe, run = write_recipe(tmp_path, 6), tmp_path / "run"
     assert generate_here(recipe, run, server.url, part=Part(1, 2)).code == 0

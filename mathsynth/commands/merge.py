@@ -23,7 +23,7 @@ from mathsynth.changes import differences
 from mathsynth.errors import RunError, Stopped, UsageError
 from mathsynth.executors.local import begin, other_files, write_shards
 from mathsynth.lock import hold
-from mathsynth.parts import KEPT, MERGED, PART, PLACES, SHARDS, Part, parse_part, parts_of, read_places
+from mathsynth.parts import KEPT, MERGED, PART, PLACES, SHARDS, Part, parse_part, parts_of, read_merged, read_places
 from mathsynth.pipeline import Options, disk_errors, generate
 from mathsynth.recipe import Recipe, Step, find_recipe, read_recipe
 from mathsynth.records import content_id
@@ -159,9 +159,7 @@ def _mark(manifest: Manifest) -> str:
 
 def _reopen(recipe: Recipe, run: Path, marks: dict[str, str]) -> None:
     """Make way for shards that are not those merged before: for the first step that differs and what built on it."""
-    path = run / SHARDS / MERGED
-    merged: dict[str, str] = orjson.loads(path.read_bytes()) if path.exists() else {}
-    reopened = False
+    merged, reopened = read_merged(run), False
     for step in recipe.steps:
         manifest = run / step.directory / MANIFEST
         name = step.directory
@@ -170,7 +168,7 @@ def _reopen(recipe: Recipe, run: Path, marks: dict[str, str]) -> None:
         reopened = reopened or (name in marks and marks[name] != merged.get(name))
         if reopened:
             manifest.unlink(missing_ok=True)
-    write_json(path, merged | marks)
+    write_json(run / SHARDS / MERGED, merged | marks)
 
 
 def _second_round(recipe: Recipe, run: Path, last: Step, until: str | None) -> str:
