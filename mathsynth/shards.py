@@ -20,7 +20,7 @@ import orjson
 import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mathsynth.errors import BadRow, RunError
+from mathsynth.errors import BadRow, RunError, UsageError
 from mathsynth.records import SCHEMA, Dropped, Failed, Problem, Solution, explain
 
 MANIFEST = "manifest.json"
@@ -141,6 +141,18 @@ def read_steps(run: Path) -> list[Listed]:
     if (schema := told.get("schema")) != SCHEMA:
         raise RunError(f"{path}: schema {schema}, this mathsynth reads schema {SCHEMA}; another version made this run")
     return steps
+
+
+def refuse_two_of_one_step(directories: Iterable[Path]) -> None:
+    """UsageError if a glob caught what a step of a run made of earlier settings as well."""
+    seen: dict[tuple[Path, str], Path] = {}
+    for directory in directories:
+        step = is_step(directory.name)
+        before = seen.setdefault((directory.parent, step), directory)
+        if step and before != directory:
+            now = [entry.directory for entry in read_steps(directory.parent) if is_step(entry.directory) == step]
+            said = f"now the run has {directory.parent / now[0]}" if now else "give one of them"
+            raise UsageError(f"{before} and {directory} are one step with different settings; {said}")
 
 
 def steps_below(directory: Path) -> str:

@@ -141,6 +141,9 @@ def test_a_glob_that_catches_earlier_settings_is_refused(recipe: Path) -> None:
             2,
             f"{steps[0]} and {steps[1]} are one step with different settings; now the run has {now}\n",
         )
+    checked = ms("recipe", "check", recipe, "--set", "input=[{path: 'run/*-sample-*/0*.jsonl'}]")
+    assert checked.code == 2
+    assert "are one step with different settings" in checked.err
     assert ms("verify", now, "-o", "out").code == 0
     assert ms("verify", *sorted(map(str, Path(now).glob("0*.jsonl"))), "-o", "again").code == 0
 

@@ -25,11 +25,10 @@ from mathsynth.shards import (
     PROBLEMS,
     Manifest,
     atomic,
-    is_step,
     open_lines,
     read_manifest,
     read_record,
-    read_steps,
+    refuse_two_of_one_step,
     seal,
 )
 
@@ -40,7 +39,7 @@ def run_stage_command(
     stage: str, inputs: Sequence[str], output: str, recipe: str | None, sets: Sequence[str], options: Options
 ) -> None:
     """Run `stage` over the rows of `inputs` into `output`. UsageError for whatever doesn't fit together."""
-    _refuse_two_of_one_step(inputs)
+    refuse_two_of_one_step(path if path.is_dir() else path.parent for path in map(Path, inputs))
     sources = [{"path": os.path.abspath(path)} for path in inputs if stage == INPUT]
     found = read_recipe_for(stage, find_recipe(recipe) if recipe else None, sets, sources)
     for line in found.notes:
@@ -101,18 +100,6 @@ def _shards(given: str) -> list[Path | None]:
     if not path.is_file():
         raise UsageError(f"{path}: no such file or directory")
     return [path]
-
-
-def _refuse_two_of_one_step(inputs: Sequence[str]) -> None:
-    """UsageError if a glob caught what a step of a run made of earlier settings as well."""
-    seen: dict[tuple[Path, str], Path] = {}
-    for directory in (path if path.is_dir() else path.parent for path in map(Path, inputs)):
-        step = is_step(directory.name)
-        before = seen.setdefault((directory.parent, step), directory)
-        if step and before != directory:
-            now = [entry.directory for entry in read_steps(directory.parent) if is_step(entry.directory) == step]
-            said = f"now the run has {directory.parent / now[0]}" if now else "give one of them"
-            raise UsageError(f"{before} and {directory} are one step with different settings; {said}")
 
 
 def _seal(path: Path | None) -> str:

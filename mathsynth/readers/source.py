@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 from mathsynth import resources
 from mathsynth.errors import UsageError
+from mathsynth.shards import refuse_two_of_one_step
 
 Format = Literal["jsonl", "json", "parquet", "datasets"]
 
@@ -102,7 +103,10 @@ class Place:
 
 
 def places(source: Source, base: Path) -> list[Place]:
-    """What a source stands for, in reading order. UsageError if nothing is there or its format can't be told."""
+    """What a source stands for, in reading order.
+
+    UsageError if nothing is there, its format can't be told, or two files are one step's with different settings.
+    """
     path = resources.resolve(source.path, base)
     if source.format == "datasets":
         return [_data_set(source.path, path)]
@@ -121,6 +125,7 @@ def places(source: Source, base: Path) -> list[Place]:
     else:
         hint = "" if source.path.startswith("data:") else "; a data set on the Hub needs `format: datasets`"
         raise UsageError(f"{path}: no such file or folder{hint}")
+    refuse_two_of_one_step(file.parent for file in files)
     found = [Place(_format(file, source), file.name, file) for file in files]
     if source.split or source.config or source.revision:
         raise UsageError(f"{path}: split, config and revision are for data sets; name the files of the split instead")
