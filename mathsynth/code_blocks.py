@@ -175,7 +175,8 @@ def _operates(node: ast.AST) -> bool:
         sides = (node.left, node.right) if isinstance(node.op, ast.Add) else (node.left,)
         return not any(isinstance(side, ast.JoinedStr) or isinstance(_constant(side), str) for side in sides)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):  # "=" * 40 draws a line
-        return not any(isinstance(side, str) and not re.search(r"\w", side) for side in map(_constant, (node.left, node.right)))
+        values = [_constant(side) for side in (node.left, node.right)]
+        return not any(isinstance(value, str) and not re.search(r"\w", value) for value in values)
     return isinstance(node, ast.BinOp | ast.AugAssign)
 
 

@@ -86,8 +86,8 @@ _NEGATED = re.compile(
 )
 _CONDITIONAL = re.compile(r"\b(?:if|whether|that|once|when|hope)\s+(?:the|this|my|your)?\s*$", re.I)
 _DENIED = re.compile(
-    r"(?:\b(?:not|never|cannot|nor|(?:less|more|fewer|greater|larger|smaller) than|at (?:least|most))\b|n't\b|≠|\\neq?\b)"
-    r"(?:\s+(?:be|have|equals?|to|exactly|the|number|value))*$",
+    r"(?:\b(?:not|never|cannot|nor|(?:less|more|fewer|greater|larger|smaller) than|at (?:least|most))\b"
+    r"|n't\b|≠|\\neq?\b)(?:\s+(?:be|have|equals?|to|exactly|the|number|value))*$",
     re.I,
 )
 _ENDS = re.compile(r"\b(?:so|thus|hence|therefore|consequently|altogether|in total|in all)\b|∴", re.I)
