@@ -404,6 +404,11 @@ RETOLD = "steps:\n  seed-expand: {methods: {rephrase: {}}}\n"
             6,
             "sample.max_trials: below confirm_votes (2): no rewritten",
         ),
+        (
+            HEAD + "steps:\n  seed-expand:\n    methods: {backward: {}}\n  sample:\n    max_trials: 1\n",
+            8,
+            "sample.max_trials: below confirm_votes (2): no rewritten or backward problem would count",
+        ),
         (HEAD + f"{RETOLD}  sample:\n    policy: fixed\n    k: 1\n", 8, "sample.k: below confirm_votes (2)"),
         ("extends: [a]\n", 1, "extends: should be the path of a recipe"),
         ("seed: 1\nextends: mine.yaml\n", 2, "it extends itself"),

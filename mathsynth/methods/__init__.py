@@ -46,6 +46,10 @@ class MethodConfig(BaseModel):
         """What its problems are to their seed: the same in other words, or others."""
         return "new"
 
+    def unsure(self) -> bool:
+        """Whether samples must confirm the answers that its problems should have: these are marked `confirm`."""
+        return self.kind() == "rephrased"
+
     def makes(self) -> int:
         """Problems made from one seed, at most."""
         return self.calls()

@@ -41,6 +41,10 @@ class Config(MethodConfig):
     max_per_seed: int | None = None
     """Backward questions of one seed at most, the first ones; all of them if empty."""
 
+    def unsure(self) -> bool:
+        """Yes: the value that was masked may not matter."""
+        return True
+
     def makes(self) -> int:
         """As many as a question has numbers; `plan` takes 8 where nothing limits them."""
         return self.max_per_seed or 8

@@ -42,8 +42,8 @@ Made = TypeVar("Made")
 class Flow:
     """What is known beforehand of the rows between two steps, of solutions in `formats`."""
 
-    rewrites: bool = False
-    """Whether some are rewritten problems, which samples must confirm."""
+    unsure: bool = False
+    """Whether some are problems whose answers samples must confirm."""
     formats: frozenset[str] = frozenset()
     programs: frozenset[str] = frozenset()
     """Those of the formats in which programs are run."""
@@ -107,7 +107,7 @@ class StageConfig(BaseModel):
 
     def through(self, flow: Flow) -> Flow:
         """What comes out where `flow` comes in. ConfigError for a key that would spend calls on rows that are lost."""
-        return replace(flow, rewrites=flow.rewrites or "rephrased" in self.makes())
+        return replace(flow, unsure=flow.unsure or "rephrased" in self.makes())
 
     def grades(self) -> bool:
         """Whether the verifier's rules shape the stage's rows."""

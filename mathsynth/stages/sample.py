@@ -91,8 +91,8 @@ class Config(StageConfig):
     vote: VoteConfig = VoteConfig()
     """Problems without a reference answer."""
     confirm_votes: int = Field(default=2, ge=0)
-    """A rewritten problem counts only if this many samples reach its expected answer, and more than any other answer;
-    0 trusts a single one."""
+    """A rewritten or backward problem counts only if this many samples reach its expected answer, and more than any
+    other answer; 0 trusts a single one."""
     keep_wrong: bool = False
     """Write wrong and undecided samples to `rejected.jsonl`, for preference data."""
     sampling: dict[str, Any] = Field(default_factory=dict)
@@ -158,11 +158,11 @@ class Config(StageConfig):
         return self.model_copy(update={"k": samples, "max_trials": samples, "vote": vote})
 
     def through(self, flow: Flow) -> Flow:
-        """Solutions of its formats. Rewritten problems need as many samples as shall confirm them."""
+        """Solutions of its formats. Rewritten and backward problems need as many samples as shall confirm them."""
         key = "k" if self.policy == "fixed" else "max_trials"
-        if flow.rewrites and getattr(self, key) < self.confirm_votes:
+        if flow.unsure and getattr(self, key) < self.confirm_votes:
             raise ConfigError(
-                [((key,), f"below confirm_votes ({self.confirm_votes}): no rewritten problem would count")]
+                [((key,), f"below confirm_votes ({self.confirm_votes}): no rewritten or backward problem would count")]
             )
         forms = {form: load_format(form) for form in self.formats}
         return Flow(

@@ -7,6 +7,7 @@ them, so errors don't pile up (LLM2LLM, methods.md 10b).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 from pydantic import Field, SerializeAsAny, field_validator
@@ -16,7 +17,7 @@ from mathsynth.errors import UsageError
 from mathsynth.methods import Kind, MethodConfig, load_method, method_names
 from mathsynth.records import Outcoming, Problem, Record
 from mathsynth.settings import ConfigError, Place, keys_of, validate
-from mathsynth.stages import StageConfig, only
+from mathsynth.stages import Flow, StageConfig, only
 
 VERSION = 2
 SCOPE = "shard"
@@ -77,6 +78,10 @@ class Config(StageConfig):
         """With the methods of this kind."""
         kept = {name: method for name, method in self.methods.items() if method.kind() == kind}
         return self.model_copy(update={"methods": kept})
+
+    def through(self, flow: Flow) -> Flow:
+        """Also what its methods are not sure of."""
+        return replace(flow, unsure=flow.unsure or any(method.unsure() for method in self.methods.values()))
 
     def rows_per_row(self) -> tuple[int, int]:
         """The seed and what the methods make at most."""
