@@ -8,6 +8,7 @@ here, stays as it is.
 from __future__ import annotations
 
 import ast
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ _PYTHON = re.compile(r"\*\*|\w\(|[\[{&|]|\d[jJ]|\b(?:I|E|oo|pi|EmptySet|Reals)\b
 """What is in a line that is written otherwise in mathematics."""
 _LABEL = re.compile(r"[A-Za-z][A-Za-z ']{0,60}:\s+(?=\S)")
 """What `print("Answer:", x)` puts before its value."""
-_FOREIGN = re.compile(r"\\|[$\n]|,\S|__")
-"""What Python does not print of numbers and sympy's objects; commas have a space behind them."""
+_FOREIGN = re.compile(r"\\|[$\n]|,\S|__|\de[+-]\d{3}")
+"""What Python does not print of numbers and sympy's objects; commas have a space behind them. Nor is a number read that
+may be beyond all floats, as sympy's can be."""
 DOUBLE = 15
 """Significant digits from which a printed number is a float as Python prints it, right to about this many digits."""
 LAST_LINES, FEW_NUMBERS = 5, 4
@@ -39,7 +41,7 @@ def rounded(answer: str) -> str:
         return text
     digits = re.sub(r"[eE].*", "", text).replace("-", "").replace(".", "").lstrip("0")
     value = float(text)
-    if len(digits) < DOUBLE or value.is_integer():
+    if len(digits) < DOUBLE or value.is_integer() or math.isinf(value):  # sympy's floats know no largest one
         return text
     return f"{value:.12g}" if abs(value) < 1e6 else f"{value:.15g}"
 
