@@ -215,12 +215,16 @@ def _pairs(node: ast.Dict) -> list[tuple[ast.expr, ast.expr]]:
 
 
 def _list(node: ast.List) -> str:
-    """A list of values bare, for its brackets are no interval's. A list of lists may be a matrix, or pairs."""
+    """A list as a set, for its brackets are no interval's and its values no pair. A list of lists may be a matrix."""
     if not node.elts:
         return r"\emptyset"
     if any(isinstance(value, ast.List | ast.Dict) for value in node.elts[len(node.elts) == 1 :]):
         raise _Unknown
-    return _row(node.elts)
+    values = [_latex(value) for value in node.elts]
+    words = any(isinstance(value, ast.Constant) and isinstance(value.value, str) for value in node.elts)
+    if words or len(values) == 1 or len(set(values)) < len(values):
+        return ", ".join(values)
+    return rf"\{{{', '.join(values)}\}}"
 
 
 def _matrix(node: ast.expr) -> str:

@@ -143,6 +143,14 @@ def read_steps(run: Path) -> list[Listed]:
     return steps
 
 
+def distinct(paths: Iterable[str]) -> list[str]:
+    """The paths, of several that lead to one place (a run's `export` is a link) the first."""
+    found: dict[str, str] = {}
+    for path in paths:
+        found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
+
+
 def refuse_two_of_one_step(directories: Iterable[Path]) -> None:
     """UsageError if a glob caught what a step of a run made of earlier settings as well."""
     seen: dict[tuple[Path, str], Path] = {}

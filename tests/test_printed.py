@@ -75,12 +75,19 @@ def test_only_binary_noise_is_rounded(answer, read):
         ("Matrix([[1, 2], [3, 4]])", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"),
         ("Point2D(1, 1/2)", r"(1,\frac12)"),
         ("['Tom']", "Tom"),
+        ("['Tom', 'Ann']", "Tom, Ann"),
+        ("[1, 1, 2]", "1, 1, 2"),
         ("Answer: 42", "42"),
         ("Total cost in dollars: [0.30000000000000004]", "0.3"),
     ],
 )
 def test_what_python_and_sympy_print_is_read(answer, reference):
     assert equal(reference, in_mathematics(answer)).outcome == "correct", in_mathematics(answer)
+
+
+@pytest.mark.parametrize("reference", ["(1,2)", "[1,2]"])
+def test_a_list_is_no_interval_and_no_point(reference):
+    assert equal(reference, in_mathematics("[1, 2]")).outcome == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +150,7 @@ def test_an_output_states_its_lines_what_stands_behind_a_sign_and_its_numbers_th
     ("output", "numbers"),
     [
         ("1,234", {"1,234", "1234"}),
-        ("[1, 2, 3, 4, 6, 12]", {"[1, 2, 3, 4, 6, 12]", "1, 2, 3, 4, 6, 12"}),
+        ("[1, 2, 3, 4, 6, 12]", {"[1, 2, 3, 4, 6, 12]", r"\{1, 2, 3, 4, 6, 12\}", "1, 2, 3, 4, 6, 12"}),
         ("[1, 2, 3, 4, 6, 12] 28", {"[1, 2, 3, 4, 6, 12] 28", "1, 2, 3, 4, 6, 12", "28"}),
         ("2*x**3 + f(5)", {"2*x**3 + f(5)"}),
         ("x1 is 3.50", {"x1 is 3.50", "3.50"}),

@@ -148,6 +148,16 @@ def test_a_glob_that_catches_earlier_settings_is_refused(recipe: Path) -> None:
     assert ms("verify", *sorted(map(str, Path(now).glob("0*.jsonl"))), "-o", "again").code == 0
 
 
+def test_a_link_and_what_it_leads_to_are_read_once(recipe: Path) -> None:
+    """`RUN/*export*` catches both."""
+    ms("generate", recipe, "-o", "run")
+    both = sorted(Path("run").glob("*export*"))
+    assert [path.is_symlink() for path in both] == [False, True]
+    once, twice = (ms("dedupe", *places, "-o", "-", "--set", "solutions=off") for places in (both[:1], both))
+    assert once.code == 0
+    assert once.out == twice.out != ""
+
+
 def test_settings_come_from_the_recipe_then_from_set(recipe: Path) -> None:
     ms("input", "seeds.jsonl", "-o", "in.jsonl")
     done = ms("sample", "in.jsonl", "-o", "-", "-r", recipe, "--set", "k=1", "--set", "models.teacher.temperature=0.25")

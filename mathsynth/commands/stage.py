@@ -25,6 +25,7 @@ from mathsynth.shards import (
     PROBLEMS,
     Manifest,
     atomic,
+    distinct,
     open_lines,
     read_manifest,
     read_record,
@@ -39,6 +40,7 @@ def run_stage_command(
     stage: str, inputs: Sequence[str], output: str, recipe: str | None, sets: Sequence[str], options: Options
 ) -> None:
     """Run `stage` over the rows of `inputs` into `output`. UsageError for whatever doesn't fit together."""
+    inputs = distinct(inputs)
     refuse_two_of_one_step(path if path.is_dir() else path.parent for path in map(Path, inputs))
     sources = [{"path": os.path.abspath(path)} for path in inputs if stage == INPUT]
     found = read_recipe_for(stage, find_recipe(recipe) if recipe else None, sets, sources)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 from mathsynth import resources
 from mathsynth.errors import UsageError
-from mathsynth.shards import refuse_two_of_one_step
+from mathsynth.shards import distinct, refuse_two_of_one_step
 
 Format = Literal["jsonl", "json", "parquet", "datasets"]
 
@@ -119,17 +119,18 @@ def places(source: Source, base: Path) -> list[Place]:
     elif path.exists():
         files = [path]
     elif glob.has_magic(str(path)):
-        files = [Path(found) for found in sorted(glob.glob(str(path), recursive=True)) if os.path.isfile(found)]
+        files = [
+            Path(found) for found in distinct(sorted(glob.glob(str(path), recursive=True))) if os.path.isfile(found)
+        ]
         if not files:
             raise UsageError(f"{path}: no file matches")
     else:
         hint = "" if source.path.startswith("data:") else "; a data set on the Hub needs `format: datasets`"
         raise UsageError(f"{path}: no such file or folder{hint}")
     refuse_two_of_one_step(file.parent for file in files)
-    found = [Place(_format(file, source), file.name, file) for file in files]
     if source.split or source.config or source.revision:
         raise UsageError(f"{path}: split, config and revision are for data sets; name the files of the split instead")
-    return found
+    return [Place(_format(file, source), file.name, file) for file in files]
 
 
 def _data_set(given: str, path: Path) -> Place:
