@@ -319,7 +319,9 @@ class _Parser:
     def check_flow(self, configs: Named) -> None:
         """What a step is given must be what it can do something with, or calls are paid for rows that are lost."""
         flow = Flow()
-        for name, _, config in configs[1:]:
+        for number, (name, stage, config) in enumerate(configs[1:], 1):
+            if stage != "export" and "export" in {before for _, before, _ in configs[:number]}:
+                self.fault(("steps", name), "stands behind export, whose files would not have it")
             try:
                 flow = config.through(flow) if config else flow
             except ConfigError as error:

@@ -5,20 +5,25 @@ import contextlib
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from command_line import ms
 from mathsynth.errors import BackendError
+from mathsynth.formats import NO_OUTPUT, supported
 from mathsynth.pipeline import Options, generate
 from mathsynth.progress import Silent
 from mathsynth.recipe import read_recipe
+from mathsynth.records import Verdict
 from mathsynth.report.numbers import gather
 from mathsynth.sandbox.pool import Sandbox
 from mathsynth.sandbox.results import Config, Result
 from mathsynth.shards import open_lines, read_manifest
 from mathsynth.stages import together
 from mathsynth.stages.sample import Config as SampleConfig
+from mathsynth.verifier import Checker
 
 PROGRAM = "```python\nx = 6\nprint(x * 7)\n```"
 
@@ -526,3 +531,12 @@ def test_reading_a_kept_trace_back_counts_nothing_and_asks_nothing(tmp_path):
 def test_one_prompt_can_not_ask_for_two_formats():
     with pytest.raises(ValueError, match="format adapt asks for cot and tool, so there is no one prompt"):
         SampleConfig(format="adapt", prompt="solve")
+
+
+def test_the_lack_of_an_output_supports_no_answer():
+    """ "(no output)" was read as a no."""
+    said = Verdict(outcome="correct", reason="identical", rule="identical", extracted="no", how="boxed")
+    with Checker() as checker:
+        ctx: Any = SimpleNamespace(grader=SimpleNamespace(checker=checker))
+        assert asyncio.run(supported(said, "is it prime: no", ctx)).outcome == "correct"
+        assert asyncio.run(supported(said, NO_OUTPUT, ctx)).rule == "unsupported"

@@ -351,6 +351,11 @@ RETOLD = "steps:\n  seed-expand: {methods: {rephrase: {}}}\n"
         ("seed: 1\nseed: 2\n", 2, "seed: this key is written twice"),
         ("steps:\n  verify: {}\n", 1, "input: this key is required: which files hold the seed problems"),
         ("input: seeds.jsonl\n", 1, "steps: this key is required: which stages run (there are: dedupe, export, "),
+        (
+            HEAD + "steps:\n  sample: {}\n  export: {}\n  dedupe: {}\n",
+            7,
+            "steps.dedupe: stands behind export",
+        ),
         (HEAD + "steps: [sample]\n", 4, "steps: should be a mapping of stage names, got list"),
         (HEAD + "steps:\n  smaple: {}\n", 5, "steps.smaple: unknown stage 'smaple'; there are: dedupe, "),
         (HEAD + "steps:\n  Sample: {stage: sample}\n", 5, "steps.Sample: a step's name is lower-case letters"),

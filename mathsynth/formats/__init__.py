@@ -76,6 +76,8 @@ except ImportError:
 """
 """A block that goes before a program that is replayed: one that draws by chance has other luck then. It loads numpy,
 for where that is not yet loaded the runner seeds it as it comes, which would undo this."""
+NO_OUTPUT = "(no output)"
+"""What a model is shown of a block that prints nothing. It states nothing."""
 NOT_CHECKED = frozenset(("timeout", "memory", "infra_error"))
 """Ends of a program that say nothing about its answer."""
 
@@ -219,7 +221,7 @@ async def supported(verdict: Verdict, output: str, ctx: Context) -> Verdict:
     answer = verdict.extracted
     if answer is None or verdict.outcome == "wrong":
         return verdict
-    for stated in answers_in(behind_cut(output)):
+    for stated in answers_in(behind_cut(output)) if output != NO_OUTPUT else ():
         if (await ctx.grader.checker.check(answer, answer=stated)).outcome == "correct":
             return verdict
     return Verdict(

@@ -17,6 +17,7 @@ from mathsynth.code_blocks import Block, bare, fenced, first_block, invents, sho
 from mathsynth.context import Context
 from mathsynth.formats import (
     NO_CALCULATION,
+    NO_OUTPUT,
     RESEED,
     Ask,
     Attempt,
@@ -170,7 +171,7 @@ class Session:
         else:
             self.good.append(code)
             self.failed = ""
-        self.output = shown(printed or "(no output)", self._rules.output_chars)
+        self.output = shown(printed or NO_OUTPUT, self._rules.output_chars)
         return self.output
 
 

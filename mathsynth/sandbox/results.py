@@ -96,10 +96,10 @@ def reason_of(result: Result, limits: Limits) -> str:
     match result.status:
         case "ok":
             return ""
-        case "timeout" if result.cpu_s >= 0.98 * limits.cpu_s:
-            return f"more than {limits.cpu_s:g} s of processor time"
-        case "timeout":
+        case "timeout" if result.wall_s >= limits.wall_s:
             return f"more than {limits.wall_s:g} s by the clock"
+        case "timeout":
+            return f"more than {limits.cpu_s:g} s of processor time"
         case "memory":
             return f"more than {limits.memory_mb} MiB of memory"
         case "output_limit":
