@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
@@ -279,6 +280,21 @@ def test_an_interpreter_that_is_not_ready_in_time_is_given_up(monkeypatch):
         Zygote()
 
 
+def test_a_worker_that_starts_as_the_sandbox_closes_runs_nothing(monkeypatch):
+    with Sandbox(Config(workers=2)) as box:
+        begin = box._start
+
+        def start():
+            monkeypatch.setattr(box, "_start", begin)
+            box.close()
+            return begin()
+
+        monkeypatch.setattr(box, "_start", start)
+        box._idle.get()  # the one that was tried
+        assert box.run_now(("while True: pass",)).status == "infra_error"
+        assert not box._all
+
+
 def test_closing_ends_what_a_wrapper_runs(tmp_path):
     os.mkfifo(tmp_path / "begun")
     wrapper = Command(f"sh -c 'echo > {tmp_path}/begun; exec sleep 60'")
@@ -297,3 +313,18 @@ def test_what_a_wrapper_leaves_running_holds_nothing_up():
     result = wrapper.run(("print(42)",), Limits(), False)
     assert (result.status, result.answer) == ("ok", "42")
     assert result.wall_s < 15
+
+
+def test_a_wrapper_that_is_closed_as_it_starts_is_ended(monkeypatch):
+    """It was not found yet, and ran on to the end of its time."""
+    wrapper = Command("sh -c 'exec sleep 60'")
+    started = subprocess.Popen
+
+    def start(*args, **kwargs):
+        process = started(*args, **kwargs)
+        wrapper.close()
+        return process
+
+    monkeypatch.setattr("mathsynth.sandbox.command.subprocess.Popen", start)
+    result = wrapper.run(("print(42)",), Limits(), False)
+    assert (result.status, result.wall_s < 30) == ("infra_error", True)

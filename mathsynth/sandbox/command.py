@@ -36,7 +36,7 @@ class Command:
     def __init__(self, command: str) -> None:
         self.command = command
         self._argv = [*shlex.split(command), "python3", "-s", "-c", f"{inspect.getsource(runner)}\nin_container()"]
-        self.asked = 0
+        self.asked, self._closed = 0, False
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, blocks: Sequence[str], limits: Limits, notebook: bool) -> Result:
@@ -56,8 +56,10 @@ class Command:
         except OSError as error:
             raise MathsynthError(f"sandbox.command: can't start {argv[0]}: {error.strerror}") from None
         assert process.stdin and process.stdout and process.stderr
-        self._process = process
         stopped: list[Status] = []
+        self._process = process
+        if self._closed:  # before it could be found
+            _stop(process, stopped, "infra_error")
         timer = threading.Timer(limits.wall_s + START_S, _stop, (process, stopped, "timeout"))
         timer.start()
         said: list[bytes] = []
@@ -82,7 +84,8 @@ class Command:
         return report(status, outputs, b"".join(said), wall_s=time.monotonic() - started)
 
     def close(self) -> None:
-        """End what runs; nothing is held between two programs."""
+        """End what runs, or is about to; nothing is held between two programs."""
+        self._closed = True
         if (process := self._process) is not None:
             _stop(process, [], "infra_error")
 

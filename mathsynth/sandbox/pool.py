@@ -184,6 +184,8 @@ class Sandbox:
             worker = Zygote(layers=self._confined)
         with self._lock:
             self._all.add(worker)
+        if self._closed:  # while it started
+            worker.close()
         return worker
 
     def _end(self, worker: Worker) -> None:

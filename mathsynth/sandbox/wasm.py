@@ -71,7 +71,7 @@ class Wasm:
             try:
                 self._process.stdin.write(json.dumps(job).encode() + b"\n" + source)
                 self._process.stdin.flush()
-            except OSError:
+            except (OSError, ValueError):  # it ended, or was closed
                 raise ZygoteDied from None
             told = self._answer(limits.wall_s + GRACE_S)
             printed, said = (self._process.stdout.read(told[stream]) for stream in ("stdout", "stderr"))
