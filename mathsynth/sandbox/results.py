@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mathsynth.sandbox.runner import NOT_BEGUN, OUT_OF_MEMORY
 
-VERSION = 2
+VERSION = 3
 """Raised when the same program may get another result; part of what names a stored result."""
 
 Status = Literal["ok", "error", "timeout", "memory", "output_limit", "denied", "crash", "infra_error"]
