@@ -25,7 +25,8 @@ FILES = {"path", "few_shot", "personas"}
 """Keys whose values are paths of files."""
 _BOOL, _NO_TYPES = "tag:yaml.org,2002:bool", ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
 Plain = TypeVar("Plain")
-_ADDRESS = re.compile(r"https?://[^\s@?#]+")
+_ADDRESS = re.compile(r"https?://[\w.:\[\]-]+(?:/(?:v\d+|[a-z]{1,12}))*/?")
+"""One of a host and plain words: other paths may hold a key."""
 _ENV = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -67,7 +68,7 @@ class Document:
         return cast("Plain", self._redact(data))
 
     def hide(self, text: str) -> str:
-        """A message without what came from the environment, but for addresses, in which nothing is secret."""
+        """A message without what came from the environment, but for plain addresses, in which nothing is secret."""
         secret = {value: name for value, name in self.from_env.items() if not _ADDRESS.fullmatch(value)}
         return replace(self, from_env=secret).redact(text)
 

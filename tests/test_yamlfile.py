@@ -59,12 +59,14 @@ def test_environment_values_are_filled_in_and_redacted(tmp_path, monkeypatch):
 
 
 def test_a_message_may_name_an_address_of_the_environment_but_no_secret(tmp_path, monkeypatch):
-    for name, value in {"URL": "http://gpu7:8000/v1", "WITH_KEY": "http://u:pw@gpu7/v1", "KEY": "http-key-1"}.items():
+    values = {"URL": "http://gpu7:8000/v1", "WITH_KEY": "http://u:pw@gpu7/v1", "KEY": "http-key-1"}
+    for name, value in {**values, "IN_PATH": "https://gate.way/api/9f3cA1/v1"}.items():
         monkeypatch.setenv(name, value)
-    document = load(write(tmp_path / "r.yaml", "a: ${URL}\nb: ${WITH_KEY}\nc: ${KEY}\n"))
+    document = load(write(tmp_path / "r.yaml", "a: ${URL}\nb: ${WITH_KEY}\nc: ${KEY}\nd: ${IN_PATH}\n"))
     fill_from_env(document)
     text = "can't reach http://gpu7:8000/v1 or http://u:pw@gpu7/v1 with http-key-1"
     assert document.hide(text) == "can't reach http://gpu7:8000/v1 or ${WITH_KEY} with ${KEY}"
+    assert document.hide("no https://gate.way/api/9f3cA1/v1") == "no ${IN_PATH}"
     assert "gpu7" not in document.redact(text)
 
 
