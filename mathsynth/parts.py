@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,7 +17,7 @@ from typing import IO
 import orjson
 
 from mathsynth.errors import RunError, UsageError
-from mathsynth.shards import MANIFEST, open_lines, to_json_line, write_json
+from mathsynth.shards import MANIFEST, open_lines, read_steps, to_json_line, write_json
 
 SHARDS, PART, MERGED = "shards", "shard.json", "merged.json"
 PLACES = "places.jsonl"
@@ -72,6 +72,12 @@ def read_merged(run: Path) -> dict[str, str]:
     """The steps that were merged from parts, each with a mark of what these were."""
     path = run / SHARDS / MERGED
     return dict(orjson.loads(path.read_bytes())) if path.exists() else {}
+
+
+def refuse_other_run(run: Path, directories: Collection[str]) -> None:
+    """UsageError if a run with other steps than these was begun here without parts: both would be one run's then."""
+    if not (run / SHARDS).exists() and any(entry.directory not in directories for entry in read_steps(run)):
+        raise UsageError(f"--shard: {run} holds a run of other settings; take another directory")
 
 
 def refuse_done_whole(run: Path, directories: Iterable[str]) -> None:

@@ -24,7 +24,16 @@ from mathsynth.executors.local import Local, Split
 from mathsynth.executors.ray import Cluster
 from mathsynth.live import CONTROL, STATUS, Live, RunInfo, Stop
 from mathsynth.lock import LOCK, RECIPE, hold, refuse_strange
-from mathsynth.parts import MERGED, SHARDS, Part, places_of_rows, refuse_another_split, refuse_done_whole, write_part
+from mathsynth.parts import (
+    MERGED,
+    SHARDS,
+    Part,
+    places_of_rows,
+    refuse_another_split,
+    refuse_done_whole,
+    refuse_other_run,
+    write_part,
+)
 from mathsynth.progress import Display, Meter, Silent
 from mathsynth.recipe import Recipe, Step
 from mathsynth.records import Record
@@ -84,6 +93,7 @@ def generate(recipe: Recipe, run: Path, options: Options) -> Path:
             raise UsageError("--shard: budget: is one budget for all problems; leave it out, or run without --shard")
         refuse_strange(run)
         refuse_another_split(run, part)
+        refuse_other_run(run, {step.directory for step in recipe.steps})
         steps, before = _steps_of_part(recipe, steps, run)
         refuse_done_whole(run, (step.directory for step in steps[1:]))
         run = part.directory(run)

@@ -235,6 +235,8 @@ def test_what_was_made_whole_is_not_shared_out_again(tmp_path: Path, server: Ser
     refused = generate_here(recipe, run, server.url, part=Part(0, 2))
     assert refused.code == 2
     assert f"--shard: {step(run, 'sample')} was made without shards" in refused.err
+    other = generate_here(recipe, run, server.url, ["sample.k=3"], part=Part(0, 2))
+    assert (other.code, other.err) == (2, f"--shard: {run} holds a run of other settings; take another directory")
     assert not server.asked
     assert not (run / "shards").exists()
 
@@ -252,6 +254,7 @@ def test_status_and_report_say_what_the_shards_have_come_to(tmp_path: Path, serv
     assert done.err == f"{run}: no numbers before the merge: {waiting}\n"
     assert generate_here(recipe, run, server.url, part=Part(0, 2)).code == 0
     told = ms("status", run).out
+    assert told.startswith(f"{run}: unmerged\n")
     assert f"  shards: 2 of 2 shards done; mathsynth merge {run}\n" in told
     assert merge(run).code == 0
     after = ms("status", run).out

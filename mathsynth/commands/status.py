@@ -51,7 +51,7 @@ class Seen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run: str
-    state: Literal["starting", "running", "paused", "finished", "stopped", "failed", "killed", "never run"]
+    state: Literal["starting", "running", "paused", "finished", "stopped", "failed", "killed", "never run", "unmerged"]
     holder: str = ""
     """Who writes the run, or did last: `process 12 on gpu1`."""
     status: Status | None = None
@@ -78,7 +78,8 @@ def look(run: Path) -> Seen:
         status = None  # of the process before
     done, coming = _steps(run)
     if shards and not alive:
-        state: Any = "running" if "running" in shards.values() else "stopped"
+        told = set(shards.values())
+        state: Any = "running" if "running" in told else "unmerged" if told == {"done"} else "stopped"
         holder, status = "", None  # of what ran here before it was shared out
     elif alive:
         state = "starting" if status is None else "paused" if status.control.paused else "running"
