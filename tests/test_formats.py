@@ -143,6 +143,14 @@ def test_the_live_pass_rate_is_that_of_all_finished_samples_as_the_reports(tmp_p
     assert gather(made).sampling.pass_rate == rates["sample"]
 
 
+def test_samples_that_vote_count_in_the_live_pass_rate_once_the_vote_is_over(tmp_path):
+    shown = LastSeen()
+    script = "def say(said, sample):\n    return 'Six times seven is \\\\boxed{%d}.' % (43 if sample == 0 else 42)\n"
+    vote = "  sample: {policy: fixed, k: 1, vote: {samples: 4, min_votes: 2}}\n"
+    made = run(tmp_path, script, vote, answer=None, options=Options(display=shown))
+    assert shown.meters["sample"].pass_rate == gather(made).sampling.pass_rate == 0.75
+
+
 def test_a_draft_in_thinking_that_is_kept_is_no_part_of_the_program(tmp_path):
     reply = f"<think>Perhaps\n```python\nraise ValueError\n```\n</think>\n{PROGRAM}"
     made = run(tmp_path, f"def say(said, sample):\n    return {reply!r}\n", ONE_PROGRAM + "  verify: {replay: true}\n")
@@ -203,6 +211,7 @@ def test_an_error_is_fed_back_and_leaves_no_state(tmp_path):
         ((CODE, "<tool_call>\n{}\n</tool_call>\n" + END), "answer_beside_code"),
         (("<tool_response>43</tool_response>\n" + CODE, END), "other_fence"),
         (("```python\nprint(6 + 7)\n```", END), "unsupported"),
+        ((CODE, "```python\ny = 42\n```", END), "unsupported"),
         (("```python\nx = 6 * 7\n```", END), "unsupported"),
         (("```python\nprint('x' * 300, 100042 + 0, 'y' * 197)\n```", END), "unsupported"),
         (("```python\nprint('x' * 442)\n```", END), "unsupported"),

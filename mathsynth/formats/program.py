@@ -104,7 +104,7 @@ async def _undisputed(verdict: Verdict, response: str, answer: str, ctx: Context
     if fenced(text):
         return fault("wrong", "other_fence", "something else is fenced beside the program")
     if goes_on(whole):
-        return fault("wrong", "made_up", "between its programs an output is made up, or another problem")
+        return fault("undecided", "made_up", "between its programs an output is made up, or another problem")
     said = final_answer(text)
     if said is None or (agrees := (await ctx.grader.checker.check(answer, answer=said)).outcome) == "correct":
         return verdict

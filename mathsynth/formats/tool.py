@@ -113,7 +113,7 @@ async def regrade(row: Solution, replay: bool, ctx: Context) -> Verdict:
     blocks = [block.code for text in said if (block := first_block(text)) is not None]
     if [turn.role for turn in row.turns] != [*["assistant", "tool"] * len(blocks), "assistant"]:
         return fault("wrong", "bad_turns", "code and outputs do not take turns up to a final answer")
-    if invents(blocks):
+    if outputs[-1:] != [NO_OUTPUT] and invents(blocks):
         return NO_CALCULATION
     if replay:
         session = Session(rules, ctx, RESEED)
@@ -197,7 +197,7 @@ def _end(reply: Reply, text: str, session: Session) -> Verdict | None:
         return fault("wrong", "answer_beside_code", "something is fenced in the step of the final answer")
     if session.failed:
         return fault("wrong", "answer_after_error", "the last block failed and no other followed")
-    if invents(session.good):
+    if session.output != NO_OUTPUT and invents(session.good):
         return NO_CALCULATION
     return None
 

@@ -329,6 +329,10 @@ def _settle(
         reason, detail = unconfirmed(problem, counted, len(correct), config.confirm_votes, ctx.grader.same)
     kept = [] if reason else correct[: min(trials.target or config.k, config.k)]
 
+    if asked.problem.answer is None:  # only the vote says which of them are right
+        for sample in counted.values():
+            if sample.verdict is not None:
+                ctx.meter.grade(outcome_of(sample))
     line = ledger_line(problem, list(counted.values()), kept=len(kept), target=trials.target, model=config.model)
     ledger(to_json_line(line | {"reason": reason or trials.reason}))
     difficulty = difficulty_of(list(counted.values()), ctx.model(config.model).model)
