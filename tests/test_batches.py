@@ -149,6 +149,7 @@ def test_doctor_asks_whether_there_are_batches(tmp_path: Path, server: Served) -
         ctx.close()
 
 
+@pytest.mark.slow
 def test_a_budget_is_kept_though_replies_come_all_at_once(tmp_path: Path, server: Served) -> None:
     recipe, run = write_recipe(tmp_path, 60, SAMPLE_ONLY.replace("uniform", "fixed")), tmp_path / "run"
     sets = [*BATCH, "models.teacher.max_tokens=500", "models.teacher.price={prompt: 0, completion: 100000}"]
@@ -344,6 +345,7 @@ def wait_until(moment: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 3), (signal.SIGINT, 130)])
 def test_a_stop_leaves_the_batches_to_the_provider_and_says_so(
     tmp_path: Path, server: Served, number: signal.Signals, code: int

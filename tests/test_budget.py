@@ -20,6 +20,7 @@ REPLY_TOKENS = 60
 """More than any question and its answer."""
 
 
+@pytest.mark.slow
 def test_a_spent_budget_stops_in_order_and_a_larger_one_goes_on(tmp_path: Path) -> None:
     recipe, run, whole = write_recipe(tmp_path, 40), tmp_path / "one" / "run", tmp_path / "whole"
     with fault_server(latency=0.01) as server:
@@ -71,6 +72,7 @@ def test_what_replies_cost_is_believed_for_twice_their_number() -> None:
     assert has_room(10, 100, 300, 5, 0)  # or nothing would ever tell that it is spent
 
 
+@pytest.mark.slow
 def test_a_kill_buys_nothing_twice(tmp_path: Path) -> None:
     recipe, run = write_recipe(tmp_path, 60), tmp_path / "one" / "run"
     sets = ["budget.tokens=4000", "models.teacher.price.prompt=1000000", "models.teacher.price.completion=0"]

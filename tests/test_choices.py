@@ -85,6 +85,7 @@ def test_groups_fill_under_every_policy(tmp_path: Path, policy: str) -> None:
     assert sum(n * count for n, count in asked.items()) > 1.5 * asked.total()
 
 
+@pytest.mark.slow
 def test_a_finished_sample_is_not_asked_again_with_its_neighbours(tmp_path: Path) -> None:
     with fault_server() as server:
         run_once(tmp_path, server, "  sample: {policy: fixed, k: 3}\n", [FOUR])

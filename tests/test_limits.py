@@ -158,6 +158,7 @@ def test_whoever_waits_at_the_gate_sees_that_the_run_ends() -> None:
     asyncio.run(work())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [4, 96])
 def test_the_limit_settles_near_what_the_server_bears_with_few_wasted_requests(
     tmp_path: Path, start: int, monkeypatch: pytest.MonkeyPatch
@@ -237,6 +238,7 @@ def test_requests_a_minute_are_evenly_spaced(tmp_path: Path) -> None:
     assert most_within(server, 0.4) <= 8 + 4, "no burst, though a busy machine may deliver some together"
 
 
+@pytest.mark.slow
 def test_tokens_a_minute_are_charged_by_estimate_and_then_corrected(tmp_path: Path) -> None:
     with fault_server(latency=0.01) as server:
         caller, _ = ask(server, tmp_path, 50, tokens_per_minute=60_000)

@@ -108,6 +108,7 @@ def test_a_paused_run_sends_nothing_and_goes_on_to_the_same_rows(tmp_path: Path)
     assert train(here.run) == train(tmp_path / "two" / "run")
 
 
+@pytest.mark.slow
 def test_concurrency_changes_downwards_and_upwards_while_it_runs(tmp_path: Path) -> None:
     # Forty at once of so long are 260 a second, which both ends of this process can do.
     with running(tmp_path, latency=0.15, problems=300) as here:
@@ -151,6 +152,7 @@ def test_a_paused_run_can_be_stopped_and_begins_anew_without_the_pause(tmp_path:
         assert max(here.server.asked.values()) == 1
 
 
+@pytest.mark.slow
 def test_the_status_of_a_killed_run_says_so(tmp_path: Path) -> None:
     with fault_server(latency=0.05) as server:
         process = start(write_recipe(tmp_path, PROBLEMS), tmp_path / "run", server.url)

@@ -101,6 +101,7 @@ def server() -> Iterator[Served]:
         yield served
 
 
+@pytest.mark.slow
 def test_the_tokens_that_a_killed_process_got_are_not_divided_by_the_time_of_the_next(
     tmp_path: Path, server: Served
 ) -> None:
@@ -178,6 +179,7 @@ def test_steps_without_a_model_stop_in_order_too(
     goes_on(recipe, run, server)
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
     recipe, run = write_recipe(tmp_path, 10), tmp_path / "one" / "run"
     with fault_server(latency=60) as server:

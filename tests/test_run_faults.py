@@ -175,6 +175,7 @@ def test_a_wrong_model_or_key_is_told_at_the_first_request(
     assert not key or key not in done.err
 
 
+@pytest.mark.slow
 def test_a_server_that_is_never_there_stops_the_run_in_order(tmp_path: Path) -> None:
     recipe, run = write_recipe(tmp_path), tmp_path / "run"
     begin = time.monotonic()
@@ -186,6 +187,7 @@ def test_a_server_that_is_never_there_stops_the_run_in_order(tmp_path: Path) -> 
     assert time.monotonic() - begin < 10
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answered_is_given_up_sooner_and_named(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

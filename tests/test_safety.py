@@ -18,6 +18,7 @@ def test_programs_are_refused_before_a_model_is_asked(tmp_path, monkeypatch):
         run(tmp_path, "def say(said, sample):\n    raise SystemExit('asked')\n", ONE_PROGRAM)
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_in_a_weaker_sandbox(tmp_path, monkeypatch):
     script = f"def say(said, sample):\n    return {PROGRAM!r}\n"
     run(tmp_path, script, ONE_PROGRAM)
@@ -38,6 +39,7 @@ def test_what_to_say_is_something_that_a_recipe_may_say(tmp_path, monkeypatch):
     run(tmp_path, script, ONE_PROGRAM, sets=(*less, "sandbox.require=seccomp-noopen"))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_does_not_wait_for_programs(tmp_path):
     sleeper = "```python\nimport time\ntime.sleep(14)\nprint(6 * 7)\n```"
     stop = Stop()

@@ -152,6 +152,7 @@ def test_an_idle_worker_ends_when_its_parent_is_killed():
     assert gone_within(pid, 3)
 
 
+@pytest.mark.slow
 def test_a_busy_worker_ends_when_its_parent_is_killed():
     process, pid = started(
         f"checker._all.copy().pop().deadline = 60\nprint(1, flush=True)\nchecker.check_now('1', answer={ENDLESS!r})"
